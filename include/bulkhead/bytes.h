@@ -35,6 +35,14 @@ static inline void bh_fill(void *to, uint8_t value, size_t length)
     (void)__builtin_memset(to, value, length);
 }
 
+/* Copies from memory that a peer may rewrite meanwhile. The fence keeps the compiler from reading
+ * the source again later: what was checked is what is used. */
+static inline void bh_copy_once(void *to, const void *from, size_t length)
+{
+    (void)__builtin_memcpy(to, from, length);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* One plain read or write of shared memory, no ordering. */
 static inline uint16_t bh_load16(const uint16_t *at)
 {

@@ -78,6 +78,7 @@ struct bh_device {
     uint16_t queue_count;
     uint8_t status;
     bool dirty;             /* some queue is dirty */
+    bool draining;          /* a reset waits for chains in flight */
     uint64_t port_features; /* ring features that the port can carry */
     uint64_t feature_mask;  /* what the platform lets this guest see; all ones: everything */
     uint64_t features;      /* negotiated */

@@ -7,7 +7,7 @@
 #ifndef BULKHEAD_ERROR_H
 #define BULKHEAD_ERROR_H
 
-enum bh_error {
+enum {
     BH_OK = 0,
     BH_AGAIN = -1,    /* not now: a resource is used up or a drain goes on; try again after the next
                          completion */

@@ -31,7 +31,8 @@ struct bh_span {
 /* What the device will do with a span. */
 #define BH_ACCESS_READ  1u /* the device reads it */
 #define BH_ACCESS_WRITE 2u /* the device writes it */
-#define BH_ACCESS_RING  4u /* a ring: must come as ONE span, and is held for the life of the queue \
+#define BH_ACCESS_RING                                                                             \
+    4u /* a ring: must come as ONE span, and is held for the life of the queue \
                             */
 
 struct bh_region {
@@ -49,7 +50,8 @@ struct bh_memory_ops {
      * or BH_LIMIT (more than `room` pieces). Never blocks. On error nothing is held. */
     int (*acquire)(struct bh_memory *memory, uint64_t address, uint32_t length, uint32_t access,
                    struct bh_span *spans, uint32_t room);
-    /* Gives back spans of earlier acquires. A span may have been shortened, never moved past its
+    /* Gives back spans of earlier acquires. Spans that lie in a region come by too, and are to be
+     * ignored. A span may have been shortened, never moved past its
      * end: the base still lies inside, or at the start of, what was acquired. */
     void (*release)(struct bh_memory *memory, const struct bh_span *spans, uint32_t count);
 };

@@ -11,11 +11,14 @@
  * that rewrites its rings meanwhile harms itself only.
  *
  * States of a queue:
- *   stopped   nothing is read or written.         start -> running
- *   running   pop, push, publish.                 stop -> draining; a violation -> faulty
- *   draining  pop yields nothing; pushes are still published. The last push -> stopped (the device
- * tells its port). faulty    pop and publish do nothing; pushes only release. stop -> draining ->
- * stopped
+ *   stopped   nothing is read or written.
+ *             start -> running
+ *   running   pop, push, publish.
+ *             stop -> stopped or draining; a violation -> faulty
+ *   draining  chains are in flight. Pop yields nothing; pushes are still published.
+ *             the publish after the last push -> stopped (the device tells its port)
+ *   faulty    pop and publish do nothing; pushes only release.
+ *             stop -> stopped or draining
  *
  * Ownership: all memory is the caller's. Thread: one thread for a queue and its device.
  */
@@ -29,10 +32,10 @@
 #include "bulkhead/memory.h"
 #include "bulkhead/virtio.h"
 
-/* -------------------------------------------------------------------------------------------------
- * spans of a chain */
+/* ---- spans of a chain ---- */
 
-#define BH_CHAIN_INLINE 4u /* spans kept in the chain itself: header, two pieces of data, status   \
+#define BH_CHAIN_INLINE                                                                            \
+    4u /* spans kept in the chain itself: header, two pieces of data, status   \
                             */
 
 /* Blocks of spans for chains that need more than BH_CHAIN_INLINE. Shared by the queues of a device.
@@ -63,6 +66,7 @@ struct bh_chain {
     uint16_t journal_entry;  /* what the journal calls it */
     uint32_t readable_bytes; /* sums; a chain over 2^32 - 1 bytes is a violation */
     uint32_t writable_bytes;
+    uint32_t written_max; /* writable_bytes before anything was cut */
     struct bh_span inline_spans[BH_CHAIN_INLINE];
 };
 
@@ -81,8 +85,7 @@ uint32_t bh_chain_write(struct bh_chain *chain, uint32_t offset, const void *fro
 int bh_chain_cut_header(struct bh_chain *chain, uint32_t length);
 int bh_chain_cut_status(struct bh_chain *chain, uint8_t **status);
 
-/* --------------------------------------------------------------------------------------------------------
- * journal */
+/* ---- journal ---- */
 
 /* What a journal keeps of a ring descriptor, either format. */
 struct bh_journal_desc {
@@ -116,8 +119,7 @@ struct bh_journal_ops {
     void (*recall)(void *journal, uint16_t entry, uint16_t position, struct bh_journal_desc *desc);
 };
 
-/* ----------------------------------------------------------------------------------------------------------
- * queue */
+/* ---- queue ---- */
 
 /* What stopped a queue. `error` is BH_OK while nothing did. */
 struct bh_fault {
@@ -172,13 +174,13 @@ struct bh_queue {
     enum bh_queue_state state;
 
     /* The device's own place in the ring. */
-    uint16_t avail_next;     /* next entry to pop */
-    uint16_t avail_seen;     /* split: the driver's index when last read */
-    uint16_t used_next;      /* next entry to write */
-    uint16_t used_public;    /* what the driver sees */
-    uint16_t used_signalled; /* where the last notification decision was made */
-    bool signalled_valid;    /* false: the next publish notifies */
-    bool avail_wrap;         /* packed */
+    uint16_t avail_next;  /* next entry to pop */
+    uint16_t avail_seen;  /* split: the driver's index when last read */
+    uint16_t used_next;   /* next entry to write */
+    uint16_t used_public; /* what the driver sees */
+    uint16_t unsignalled; /* ring entries used since the last notification decision */
+    bool notify_first;    /* the next publish notifies, whatever the driver asked for */
+    bool avail_wrap;      /* packed */
     bool used_wrap;
     uint16_t first_flags; /* packed: flags of the first used descriptor of the batch, stored last */
     uint16_t first_slot;
@@ -187,8 +189,12 @@ struct bh_queue {
     uint16_t in_flight_slots;
     uint16_t popped; /* sequence numbers */
     uint16_t retired;
-    bool resuming; /* the journal still has entries */
-    bool dirty;    /* pushed since the last publish; kept by the device */
+    bool resuming;    /* the journal may still have entries */
+    bool resume_held; /* the next entry was taken from the journal and is not popped yet */
+    uint16_t resume_entry;
+    uint16_t resume_slots;
+    bool dirty;          /* pushed since the last publish; kept by the device */
+    bool fault_reported; /* kept by the device */
 
     struct bh_fault fault;
 };
@@ -222,7 +228,8 @@ int bh_queue_start(struct bh_queue *queue, struct bh_memory *memory,
                    const struct bh_queue_setup *setup);
 
 /* Asks a queue to stop. BH_OK: it is stopped and its rings are released; BH_AGAIN: chains are in
- * flight, it drains, and the last push ends it. A stopped queue stays stopped: BH_OK. */
+ * flight, it drains, and the publish after the last push ends it. A stopped queue stays stopped:
+ * BH_OK. */
 int bh_queue_stop(struct bh_queue *queue);
 
 /* Takes the next chain. 1: `chain` is filled, and must come back with bh_queue_push; 0: the ring is

@@ -94,8 +94,7 @@ int bh_transport_ready(struct bh_transport *transport);
  * after 16 tries. */
 int bh_transport_config(struct bh_transport *transport, uint32_t offset, void *to, uint32_t length);
 
-/* -------------------------------------------------------------------------------------------------------------
- * mmio */
+/* ---- mmio ---- */
 
 /* How registers are reached. In a guest: volatile accesses to the page; in a test: calls into the
  * device model. */

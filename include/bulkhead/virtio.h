@@ -42,8 +42,8 @@
 #define BH_DESC_NEXT     1u
 #define BH_DESC_WRITE    2u
 #define BH_DESC_INDIRECT 4u
-#define BH_DESC_AVAIL    (1u << 7)  /* packed only */
-#define BH_DESC_USED     (1u << 15) /* packed only */
+#define BH_DESC_AVAIL    0x0080u /* packed only */
+#define BH_DESC_USED     0x8000u /* packed only */
 
 /* The largest queue of either format (VIRTIO 1.4, 2.7 and 2.8). */
 #define BH_QUEUE_SIZE_MAX 32768u

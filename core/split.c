@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The split ring, device side (VIRTIO 1.4, 2.7). The driver owns descriptor table and available
+ * ring, the device the used ring.
+ */
+#include "queue_internal.h"
+
+static struct bh_split_used *used_ring(const struct bh_queue *queue)
+{
+    return (struct bh_split_used *)(void *)queue->device;
+}
+
+static const struct bh_split_avail *avail_ring(const struct bh_queue *queue)
+{
+    return (const struct bh_split_avail *)(const void *)queue->driver;
+}
+
+/* Where the driver says when it wants to be told: behind the available ring. */
+static uint16_t used_event(const struct bh_queue *queue)
+{
+    return bh_load16(&avail_ring(queue)->ring[queue->size]);
+}
+
+/* Where the device says when it wants to be told: behind the used ring. */
+static uint16_t *avail_event(const struct bh_queue *queue)
+{
+    return (uint16_t *)(void *)&used_ring(queue)->ring[queue->size];
+}
+
+static bool split_fits(const struct bh_queue *queue, const struct bh_queue_setup *setup)
+{
+    (void)queue;
+    return (setup->size & (setup->size - 1u)) == 0u && setup->descriptor % 16u == 0u &&
+           setup->driver % 2u == 0u && setup->device % 4u == 0u;
+}
+
+static void split_begin(struct bh_queue *queue, const struct bh_queue_setup *setup)
+{
+    queue->avail_next = setup->avail_next;
+    queue->avail_seen = setup->avail_next;
+    queue->used_next =
+        setup->used_from_ring ? bh_load16(&used_ring(queue)->index) : setup->used_next;
+    queue->used_public = queue->used_next;
+    queue->avail_wrap = true;
+    queue->used_wrap = true;
+}
+
+/* Brings a descriptor into local form; `desc->id` is the next one's index. */
+static void load(const struct bh_split_desc *from, struct bh_journal_desc *desc)
+{
+    desc->address = BH_LE64(from->address);
+    desc->length = BH_LE32(from->length);
+    desc->flags = BH_LE16(from->flags);
+    desc->id = BH_LE16(from->next);
+}
+
+/* Walks an indirect table: chained by `next`, from entry 0 (VIRTIO 1.4, 2.7.5.3). */
+static int walk_table(struct bh_queue *queue, struct bh_chain *chain, struct bh_table *table,
+                      struct bh_place place)
+{
+    struct bh_split_desc raw;
+    struct bh_journal_desc desc;
+    uint32_t budget = bh_chain_limit(queue);
+    int error;
+
+    place.index = 0;
+    do {
+        if (place.index >= table->entries) {
+            return bh_queue_fault(queue, BH_PROTOCOL, "next index outside the indirect table",
+                                  place, NULL);
+        }
+        if (budget == 0u) {
+            return bh_queue_fault(queue, BH_LIMIT, "chain longer than the limit", place, NULL);
+        }
+        budget--;
+        bh_table_read(table, place.index, &raw);
+        load(&raw, &desc);
+        if ((desc.flags & BH_DESC_INDIRECT) != 0u) {
+            return bh_queue_fault(queue, BH_PROTOCOL, "indirect descriptor in an indirect table",
+                                  place, &desc);
+        }
+        error = bh_chain_add(queue, chain, &desc, place);
+        place.index = desc.id;
+    } while (error == BH_OK && (desc.flags & BH_DESC_NEXT) != 0u);
+    return error;
+}
+
+static int add_table(struct bh_queue *queue, struct bh_chain *chain,
+                     const struct bh_journal_desc *desc, struct bh_place place)
+{
+    struct bh_table table;
+
+    if ((desc->flags & BH_DESC_NEXT) != 0u) {
+        return bh_queue_fault(queue, BH_PROTOCOL, "indirect descriptor with a next one", place,
+                              desc);
+    }
+
+    int error = bh_table_open(queue, desc, place, &table);
+
+    if (error == BH_OK) {
+        error = walk_table(queue, chain, &table, place);
+        bh_table_close(queue, &table);
+    }
+    return error;
+}
+
+/* Walks the chain that begins at `head` (< size): at most as many descriptors as the ring has,
+ * or the limit. */
+static int walk(struct bh_queue *queue, struct bh_chain *chain, uint16_t head)
+{
+    const struct bh_split_desc *descriptors = (const void *)queue->descriptor;
+    struct bh_split_desc raw;
+    struct bh_journal_desc desc;
+    struct bh_place place = {.head = head, .index = head};
+    uint32_t limit = bh_chain_limit(queue);
+    uint32_t budget = queue->size < limit ? queue->size : limit;
+    int error;
+
+    do {
+        if (place.index >= queue->size) {
+            return bh_queue_fault(queue, BH_PROTOCOL, "next index outside the ring", place, NULL);
+        }
+        if (budget == 0u) {
+            return bh_queue_fault(queue, BH_LIMIT, "chain longer than the limit", place, NULL);
+        }
+        budget--;
+        bh_copy_once(&raw, &descriptors[place.index], sizeof(raw));
+        load(&raw, &desc);
+        if ((desc.flags & BH_DESC_INDIRECT) != 0u) {
+            return add_table(queue, chain, &desc, place);
+        }
+        error = bh_chain_add(queue, chain, &desc, place);
+        place.index = desc.id;
+    } while (error == BH_OK && (desc.flags & BH_DESC_NEXT) != 0u);
+    return error;
+}
+
+/* Fills the chain of `head`, which came from the driver or the journal. */
+static int take_head(struct bh_queue *queue, struct bh_chain *chain, uint16_t head)
+{
+    struct bh_place place = {.head = head, .index = head};
+
+    if (head >= queue->size) {
+        return bh_queue_fault(queue, BH_PROTOCOL, "head index outside the ring", place, NULL);
+    }
+    if (queue->busy[head] != 0u) {
+        return bh_queue_fault(queue, BH_PROTOCOL, "head is in flight already", place, NULL);
+    }
+
+    int error = walk(queue, chain, head);
+
+    if (error != BH_OK) {
+        return error;
+    }
+    queue->busy[head] = 1;
+    chain->id = head;
+    chain->slots = 1;
+    return 1;
+}
+
+static int split_pop(struct bh_queue *queue, struct bh_chain *chain)
+{
+    const struct bh_split_avail *avail = avail_ring(queue);
+
+    if (queue->avail_next == queue->avail_seen) {
+        uint16_t seen = bh_load16_acquire(&avail->index);
+
+        if ((uint16_t)(seen - queue->avail_next) > queue->size) {
+            struct bh_place place = {.head = 0, .index = seen};
+
+            return bh_queue_fault(queue, BH_PROTOCOL, "available index ran ahead", place, NULL);
+        }
+        queue->avail_seen = seen;
+        if (seen == queue->avail_next) {
+            return 0;
+        }
+    }
+
+    uint16_t head = bh_load16(&avail->ring[queue->avail_next & (queue->size - 1u)]);
+    int got = take_head(queue, chain, head);
+
+    if (got > 0) {
+        queue->avail_next++;
+        if (queue->journal != NULL) {
+            chain->journal_entry = queue->journal->take(queue->journal_data, head, 1);
+        }
+    }
+    return got;
+}
+
+static int split_resume(struct bh_queue *queue, struct bh_chain *chain)
+{
+    return take_head(queue, chain, queue->resume_entry);
+}
+
+static void split_put(struct bh_queue *queue, const struct bh_order_slot *used)
+{
+    struct bh_split_used_element *element =
+        &used_ring(queue)->ring[queue->used_next & (queue->size - 1u)];
+
+    bh_store32(&element->id, used->id);
+    bh_store32(&element->length, used->written);
+    queue->busy[used->id] = 0;
+    queue->used_next++;
+    queue->unsignalled++;
+}
+
+static void split_publish(struct bh_queue *queue)
+{
+    bh_store16_release(&used_ring(queue)->index, queue->used_next);
+    queue->used_public = queue->used_next;
+}
+
+/* VIRTIO 1.4, 2.7.7.2. */
+static bool split_notify_due(const struct bh_queue *queue)
+{
+    if (!queue->event_idx) {
+        return (bh_load16(&avail_ring(queue)->flags) & BH_SPLIT_AVAIL_NO_INTERRUPT) == 0u;
+    }
+
+    uint16_t before = (uint16_t)(queue->used_next - queue->unsignalled);
+
+    return bh_event_due(used_event(queue), queue->used_next, before) != 0;
+}
+
+/* VIRTIO 1.4, 2.7.10. With event-idx, not asking means leaving the old index behind. */
+static bool split_notify_enable(struct bh_queue *queue, bool enable)
+{
+    if (queue->event_idx) {
+        if (enable) {
+            bh_store16(avail_event(queue), queue->avail_next);
+        }
+    } else {
+        bh_store16(&used_ring(queue)->flags, (uint16_t)(enable ? 0u : BH_SPLIT_USED_NO_NOTIFY));
+    }
+    if (!enable) {
+        return false;
+    }
+    bh_barrier();
+    return bh_load16(&avail_ring(queue)->index) != queue->avail_next;
+}
+
+const struct bh_queue_format bh_split_format = {
+    .fits = split_fits,
+    .begin = split_begin,
+    .pop = split_pop,
+    .resume = split_resume,
+    .put = split_put,
+    .publish = split_publish,
+    .notify_due = split_notify_due,
+    .notify_enable = split_notify_enable,
+};
