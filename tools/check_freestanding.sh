@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Compiles the freestanding folders for the architectures of a car's computers, links them without any library, and
 # fails on an undefined symbol but memcpy, memmove, memset and memcmp. What a folder may call follows from what it is
-# linked with: core and driver alone, devices and ports/mmio with core. Prints TAP; the table comes as comments.
+# linked with: core and driver alone, devices and ports/mmio with core. Prints TAP; after each case its part of the
+# table (text size, undefined symbols) as a comment.
 #
 # It runs nothing: whether the code works on those machines is the guests' business (tests/guest).
 #
@@ -11,7 +12,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 out=${1:?usage: tools/check_freestanding.sh BUILD-DIRECTORY}
 
-flags='-std=c11 -ffreestanding -nostdlib -O2 -Wall -Wextra -Wconversion -Wsign-conversion -Werror -Iinclude -I.'
+# Debian's cross compilers make position-independent code by default, which refers to the linker's offset table.
+flags='-std=c11 -ffreestanding -nostdlib -fno-pie -O2 -Wall -Wextra -Wconversion -Wsign-conversion -Werror -Iinclude -I.'
 allowed='^(memcpy|memmove|memset|memcmp)$'
 
 # name: compiler and its options
@@ -34,13 +36,20 @@ sets=(
 count=0
 failed=0
 
-result() { # RESULT NAME
+# Runs a step; its case comes first, then its words as comments. NAME, then the step.
+step() {
+    local title=$1 mark=ok words
+    shift
     count=$((count + 1))
-    [ "$1" = ok ] || failed=1
-    printf '%s %d - %s\n' "$1" "$count" "$2"
+    if ! words=$("$@" 2>&1); then
+        mark='not ok'
+        failed=1
+    fi
+    printf '%s %d - %s\n' "$mark" "$count" "$title"
+    [ -z "$words" ] || sed 's/^/# /' <<<"$words"
 }
 
-# Compiles all sources of a folder; the compiler's words become comments. FOLDER, then the compiler.
+# Compiles all sources of a folder. FOLDER, then the compiler.
 compile() {
     local folder=$1 source object code=0
     shift
@@ -48,8 +57,7 @@ compile() {
         [ -e "$source" ] || continue
         object=$dir/${source//\//_}.o
         # shellcheck disable=SC2086 # $flags is a list
-        "$@" $flags -c "$source" -o "$object" 2>&1 | sed 's/^/# /'
-        [ "${PIPESTATUS[0]}" -eq 0 ] || code=1
+        "$@" $flags -c "$source" -o "$object" || code=1
     done
     return "$code"
 }
@@ -63,11 +71,10 @@ link() {
             [ -e "$object" ] && objects+=("$object")
         done
     done
-    "$@" -nostdlib -r "${objects[@]}" -o "$dir/set.o" 2>&1 | sed 's/^/# /'
-    [ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+    "$@" -nostdlib -r "${objects[@]}" -o "$dir/set.o" || return 1
     undefined=$("${tools}nm" -u "$dir/set.o" | awk '{ print $NF }' | sort)
     text=$("${tools}size" "$dir/set.o" | awk 'NR == 2 { print $1 }')
-    printf '# %-10s %-32s %8s bytes of text   undefined: %s\n' "$name" "$folders" "$text" \
+    printf '%-10s %-32s %8s bytes of text   undefined: %s\n' "$name" "$folders" "$text" \
         "$(echo $undefined)"
     ! grep -qvE "$allowed" <<<"${undefined:-memcpy}"
 }
@@ -92,18 +99,10 @@ for target in "${targets[@]}"; do
     rm -rf "$dir"
     mkdir -p "$dir"
     for folder in "${folders[@]}"; do
-        if compile "$folder" "${compiler[@]}"; then
-            result ok "$name compiles $folder"
-        else
-            result 'not ok' "$name compiles $folder"
-        fi
+        step "$name compiles $folder" compile "$folder" "${compiler[@]}"
     done
     for set in "${sets[@]}"; do
-        if link "$set" "${compiler[@]}"; then
-            result ok "$name links $set without a library"
-        else
-            result 'not ok' "$name links $set without a library"
-        fi
+        step "$name links $set without a library" link "$set" "${compiler[@]}"
     done
 done
 exit "$failed"

@@ -21,14 +21,14 @@ ALL = {'core', 'driver', 'devices', 'guest', 'ports/mmio', 'ports/vhost_user', '
 FOLDERS = {
     # folder:          (freestanding, public headers of, private headers of)
     'core':             (True, {'core'}, set()),
-    'driver':           (True, {'driver', 'devices'}, set()),
+    'driver':           (True, {'driver'}, set()),
     'devices':          (True, {'core', 'devices'}, set()),
-    'guest':            (True, {'driver', 'devices', 'guest'}, set()),
+    'guest':            (True, {'driver', 'guest'}, set()),
     'ports/mmio':       (True, {'core', 'ports/mmio'}, set()),
     'ports/xen':        (False, {'core', 'ports/mmio', 'ports/xen'}, set()),
     'ports/vhost_user': (False, {'core', 'ports/vhost_user'}, set()),
-    # host/ implements the resources that device models ask for: it sees the contracts, never a model or a port.
-    'host':             (False, {'core', 'devices', 'host'}, set()),
+    # host/ implements what models and drivers ask for (a disk, a channel): it sees their contracts, never a port.
+    'host':             (False, {'core', 'devices', 'driver', 'host'}, set()),
     'daemons':          (False, {'core', 'devices', 'ports/mmio', 'ports/vhost_user', 'ports/xen', 'host'}, set()),
     'gate':             (False, {'core', 'driver', 'ports/mmio', 'ports/vhost_user', 'ports/xen', 'host', 'gate'},
                          set()),
@@ -40,19 +40,26 @@ FOLDERS = {
     'include/bulkhead': (False, ALL, set()),
 }
 
-# Who a public header in include/bulkhead/ belongs to. `shared`: everyone may include it. A header NAME.h that is not
-# here belongs to devices/ if devices/NAME.c exists: a new device needs no line in this table.
+# Who a public header in include/bulkhead/ belongs to. `shared`: everyone may include it. What is not here: virtio_*.h
+# are wire formats and shared, driver_*.h belong to driver/, host_*.h to host/, and NAME.h belongs to devices/ if
+# devices/NAME.c exists. So a new device needs no line in this table.
 OWNERS = {
     'bytes.h': 'shared',
     'error.h': 'shared',
+    'virtio.h': 'shared',
+    'vhost_user.h': 'shared',
+    'poller.h': 'shared',
     'memory.h': 'core',
     'queue.h': 'core',
     'device.h': 'core',
-    'virtio.h': 'shared',
+    'transport.h': 'driver',
+    'vhost_user_frontend.h': 'driver',
+    'mmio.h': 'ports/mmio',
+    'vhost_user_backend.h': 'ports/vhost_user',
 }
 
-# Public headers that use Linux, barred from freestanding folders and from the freestanding headers.
-LINUX_ONLY = set()
+# Public headers that use Linux, barred from freestanding folders and from the freestanding headers; so is host_*.h.
+LINUX_ONLY = {'poller.h', 'vhost_user_backend.h'}
 
 # All of the C library that a freestanding folder may see: the compiler brings these itself.
 FREESTANDING_SYSTEM = {'stdint.h', 'stddef.h', 'stdbool.h', 'stdalign.h', 'limits.h'}
@@ -96,6 +103,11 @@ class Tree:
         name = os.path.basename(header)
         if name in OWNERS:
             return OWNERS[name]
+        if name.startswith('virtio_'):
+            return 'shared'
+        for folder in ('driver', 'host'):
+            if name.startswith(folder + '_'):
+                return folder
         if os.path.join('devices', name[:-2] + '.c') in self.known:
             return 'devices'
         return None
@@ -119,15 +131,20 @@ class Tree:
                 match.group(3) is None
 
 
-def is_freestanding(tree, path, folder):
+def is_linux_only(header):
+    name = os.path.basename(header)
+    return name in LINUX_ONLY or name.startswith('host_')
+
+
+def is_freestanding(path, folder):
     """A public header is freestanding unless LINUX_ONLY lists it or a Linux-only part owns it."""
     if folder == 'include/bulkhead':
-        return os.path.basename(path) not in LINUX_ONLY
+        return not is_linux_only(path)
     return FOLDERS[folder][0]
 
 
-def judge_system(tree, path, folder, name):
-    if is_freestanding(tree, path, folder) and name not in FREESTANDING_SYSTEM:
+def judge_system(path, folder, name):
+    if is_freestanding(path, folder) and name not in FREESTANDING_SYSTEM:
         return '<%s> in freestanding code; it may use %s' % (
             name, ', '.join('<%s>' % header for header in sorted(FREESTANDING_SYSTEM)))
     return None
@@ -135,11 +152,10 @@ def judge_system(tree, path, folder, name):
 
 def judge_public(tree, path, folder, target):
     """Whether a file may include a header of include/bulkhead/."""
-    name = os.path.basename(target)
     owner = tree.owner(target)
     if owner is None:
         return 'nobody owns %s: name its folder in tools/check_includes.py' % target
-    if name in LINUX_ONLY and is_freestanding(tree, path, folder):
+    if is_linux_only(target) and is_freestanding(path, folder):
         return '%s uses Linux and is barred from freestanding code' % target
     if folder == 'include/bulkhead':
         return judge_public_by_public(tree, path, owner, target)
@@ -186,7 +202,7 @@ def check_file(tree, path):
         if not literal:
             why = '#include %s: write the file name out' % name
         elif system and not name.startswith('bulkhead/'):
-            why = judge_system(tree, path, folder, name)
+            why = judge_system(path, folder, name)
         else:
             why = judge_quoted(tree, path, folder, name)
         if why:

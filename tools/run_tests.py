@@ -262,7 +262,7 @@ def arguments(argv):
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n', maxsplit=1)[0],
         epilog='%(prog)s --program NAME --tap DIR [--timeout S] -- COMMAND... judges one program that meson does not know.')
-    parser.add_argument('build', help='a configured and built meson directory; after --program: a command')
+    parser.add_argument('build', nargs='?', help='a configured and built meson directory')
     parser.add_argument('names', nargs='*', help='only tests whose name matches one of these patterns')
     parser.add_argument('--suite', action='append', default=[], help='only tests of this suite')
     parser.add_argument('--no-suite', action='append', default=[], help='no tests of this suite')
@@ -274,21 +274,29 @@ def arguments(argv):
     parser.add_argument('--timeout-multiplier', type=float, default=1.0)
     parser.add_argument('--program', metavar='NAME', help='run the command under this name, instead of a build')
     parser.add_argument('--timeout', type=float, default=600, help='seconds for --program')
-    return parser.parse_intermixed_args(argv)
+    command = []
+    if '--' in argv:
+        command = argv[argv.index('--') + 1:]
+        argv = argv[:argv.index('--')]
+    options = parser.parse_intermixed_args(argv)
+    options.command = command
+    if bool(options.program) == bool(options.build) or bool(options.program) != bool(command):
+        parser.error('name a build directory, or --program NAME and -- COMMAND')
+    if options.program and not options.tap:
+        parser.error('--program needs --tap')
+    options.tap = options.tap or os.path.join(options.build, 'tap')
+    return options
 
 
 def tests_of(options):
     """The meson tests that the user chose, or the one program of the command line."""
     if options.program:
-        return [{'name': options.program, 'cmd': [options.build] + options.names, 'timeout': options.timeout}]
+        return [{'name': options.program, 'cmd': options.command, 'timeout': options.timeout}]
     return select(load_tests(options.build), options)
 
 
-def main(argv=None):
-    options = arguments(argv)
-    if options.program and not options.tap:
-        sys.exit('--program needs --tap')
-    options.tap = options.tap or os.path.join(options.build, 'tap')
+def main():
+    options = arguments(sys.argv[1:])
     tests = tests_of(options)
     if options.list:
         for test in tests:

@@ -52,7 +52,9 @@ class CheckIncludes(unittest.TestCase):
     def test_permitted_tree(self):
         self.add('core/ring.h', '')
         self.add('core/ring.c', '#include <stddef.h>\n#include "ring.h"\n#include "bulkhead/queue.h"\n')
-        self.add('driver/blk.c', '#include "bulkhead/blk.h"\n')
+        self.add('include/bulkhead/virtio_blk.h', '#include <stdint.h>\n')
+        self.add('include/bulkhead/driver_blk.h', '#include "bulkhead/virtio_blk.h"\n')
+        self.add('driver/blk.c', '#include "bulkhead/driver_blk.h"\n#include "bulkhead/virtio_blk.h"\n')
         self.add('host/disk.c', '#include <sys/stat.h>\n#include "bulkhead/blk.h"\n')
         self.add('daemons/blk.c', '#include <stdio.h>\n#include "bulkhead/blk.h"\n')
         self.add('tests/unit/test_ring.c', '#include <stdio.h>\n#include "core/ring.h"\n')
@@ -82,9 +84,33 @@ class CheckIncludes(unittest.TestCase):
         self.add('core/ring.c', '#include "bulkhead/blk.h"\n')
         self.fails('core/ring.c:1:', 'belongs to devices/')
 
-    def test_driver_may_not_use_core(self):
+    def test_driver_may_not_use_core_or_devices(self):
         self.add('driver/ring.c', '#include "bulkhead/queue.h"\n')
         self.fails('driver/ring.c:1:', 'belongs to core/')
+        self.add('driver/ring.c', '#include "bulkhead/blk.h"\n')
+        self.fails('driver/ring.c:1:', 'belongs to devices/')
+
+    def test_core_may_not_use_driver(self):
+        self.add('include/bulkhead/driver_queue.h', '')
+        self.add('core/ring.c', '#include "bulkhead/driver_queue.h"\n')
+        self.fails('core/ring.c:1:', 'belongs to driver/')
+
+    def test_host_may_not_use_ports(self):
+        self.add('include/bulkhead/mmio.h', '')
+        self.add('host/loop.c', '#include "bulkhead/mmio.h"\n')
+        self.fails('host/loop.c:1:', 'belongs to ports/mmio/')
+
+    def test_linux_only_header_in_freestanding_code(self):
+        self.add('include/bulkhead/poller.h', '#include <sys/epoll.h>\n')
+        self.add('host/loop.c', '#include "bulkhead/poller.h"\n')
+        self.passes()
+        self.add('ports/mmio/regs.c', '#include "bulkhead/poller.h"\n')
+        self.fails('ports/mmio/regs.c:1:', 'uses Linux')
+        self.add('ports/mmio/regs.c', '')
+        self.add('include/bulkhead/host_disk.h', '#include <sys/uio.h>\n')
+        self.passes()
+        self.add('devices/blk.c', '#include "bulkhead/host_disk.h"\n')
+        self.fails('devices/blk.c:1:', 'uses Linux')
 
     def test_ports_may_not_use_devices(self):
         self.add('ports/vhost_user/session.c', '#include "bulkhead/blk.h"\n')

@@ -34,7 +34,6 @@ MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "ext4"]
 PROGRAMS = [
     ("fio", "/usr/bin/fio"),
     ("util-linux", "/sbin/blkdiscard"),
-    ("util-linux", "/sbin/fstrim"),
     ("util-linux", "/usr/bin/fallocate"),
 ]
 

@@ -5,7 +5,6 @@ It checks the form of a chapter, never its sense, and it knows nothing of tests.
 """
 
 import dataclasses
-import pathlib
 import re
 
 ID = re.compile(r'BH-[A-Z][A-Z0-9]*-[1-9][0-9]*')
@@ -17,6 +16,7 @@ MODAL = re.compile(r'\b(MUST NOT|MUST|SHOULD NOT|SHOULD)\b')
 CLAUSE = re.compile(r'^\S.* \(`[\w./-]+\.tex`\)$')
 INSPECTION = re.compile(r'^by inspection: *(.*)$', re.DOTALL)
 FOLDER = re.compile(r'^[a-z][a-z0-9_]*$')
+LINK = re.compile(r'\]\(([\w.-]+\.md)\)')
 CITED_PATH = re.compile(r'`([\w.-]+/[\w./-]*)`')
 
 STATUSES = ('active', 'planned', 'out of scope')
@@ -237,15 +237,20 @@ class Reader:
 
 
 def read_spec(folder, root):
-    """Returns (chapters, findings) of all chapters in `folder`: every *.md but README.md."""
+    """Returns (chapters, findings) of all chapters in `folder`: every *.md but README.md, in the order of its links."""
     chapters, findings = [], []
-    for path in sorted(pathlib.Path(folder).glob('*.md')):
+    shown = folder.relative_to(root)
+    index = folder / 'README.md'
+    links = LINK.findall(index.read_text(encoding='utf-8')) if index.exists() else []
+    order = {name: place for place, name in reversed(list(enumerate(links)))}
+    for path in sorted(folder.glob('*.md'), key=lambda path: (order.get(path.name, len(order)), path.name)):
         if path.name == 'README.md':
             continue
-        shown = path.relative_to(root) if path.is_relative_to(root) else path
-        reader = Reader(path, str(shown), root)
+        reader = Reader(path, str(shown / path.name), root)
         chapters.append(reader.read())
         findings += reader.findings
+        if path.name not in order:
+            findings.append(Finding('error', str(shown / path.name), 'the chapter is not listed in README.md'))
     findings += check_together(chapters)
     return chapters, findings
 

@@ -12,7 +12,7 @@ import re
 from tracing.chapters import Finding
 
 MARK = re.compile(r'\[\s*(BH-[A-Z][A-Z0-9]*-[1-9][0-9]*(?:\s*,\s*BH-[A-Z][A-Z0-9]*-[1-9][0-9]*)*)\s*\]')
-LIKE_A_MARK = re.compile(r'\[\s*BH-[^\]\n]{0,80}\]?', re.IGNORECASE)
+LIKE_A_MARK = re.compile(r'\[\s*BH-[^\]\n]*[0-9][^\]\n]*\]?', re.IGNORECASE)
 WILDCARD = re.compile(r'\0+|%[-+ #0-9.*]*(?:hh|h|ll|l|z|j|t)?[a-zA-Z]|\{[^{}]*\}|\$\{[^}]*\}|\$\([^)]*\)|\$\w+')
 TAP_START = re.compile(r'^\s*(?:not )?ok\b\s*\S*\s+-\s+')
 

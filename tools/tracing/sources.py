@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Goes through tests/ and hands each source file to the scanner of its language. Nothing is run."""
 
-import pathlib
-
 from tracing.marks import Marks
 from tracing.marks_c import scan_c
 from tracing.marks_python import scan_python
@@ -42,11 +40,10 @@ def scan_file(path, shown):
 def scan_tests(folder, root):
     """Returns (tests, findings) of all sources below `folder`."""
     tests, findings = [], []
-    for path in sorted(pathlib.Path(folder).rglob('*')):
+    for path in sorted(folder.rglob('*')):
         if not path.is_file() or '__pycache__' in path.parts:
             continue
-        shown = path.relative_to(root) if path.is_relative_to(root) else path
-        marks = scan_file(path, str(shown))
+        marks = scan_file(path, str(path.relative_to(root)))
         tests += marks.tests
         findings += marks.findings
     return tests, findings
