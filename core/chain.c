@@ -19,26 +19,19 @@ void bh_span_pool_init(struct bh_span_pool *pool, struct bh_span *blocks, uint16
     }
 }
 
-void bh_chain_begin(struct bh_chain *chain)
+/* Moves the spans into a block of the pool. */
+static bool take_block(struct bh_span_pool *pool, struct bh_walk *walk)
 {
-    chain->spans = chain->inline_spans;
-    chain->readable_count = 0;
-    chain->writable_count = 0;
-    chain->block = BH_CHAIN_NO_BLOCK;
-    chain->readable_bytes = 0;
-    chain->writable_bytes = 0;
-}
+    const struct bh_span *before = walk->spans;
 
-/* Moves the spans from the chain into a block of the pool. */
-static bool take_block(struct bh_span_pool *pool, struct bh_chain *chain, uint32_t count)
-{
     if (pool->free_count == 0u) {
         return false;
     }
     pool->free_count--;
-    chain->block = pool->free[pool->free_count];
-    chain->spans = &pool->blocks[(size_t)chain->block * pool->block_spans];
-    bh_copy(chain->spans, chain->inline_spans, count * sizeof(chain->spans[0]));
+    walk->block = pool->free[pool->free_count];
+    walk->spans = &pool->blocks[(size_t)walk->block * pool->block_spans];
+    walk->room = pool->block_spans;
+    bh_copy(walk->spans, before, walk->count * sizeof(walk->spans[0]));
     return true;
 }
 
@@ -54,75 +47,88 @@ static const char *refusal(int error)
     }
 }
 
-/* Acquires into the chain; goes over to a block of the pool where the inline spans do not
- * suffice. */
-static int acquire(struct bh_queue *queue, struct bh_chain *chain,
-                   const struct bh_journal_desc *desc, uint32_t access)
+/* Acquires into the chain; goes over to a block of the pool where the inline spans do not suffice.
+ */
+static int acquire(struct bh_queue *queue, struct bh_walk *walk, const struct bh_journal_desc *desc,
+                   uint32_t access)
 {
-    uint32_t count = (uint32_t)chain->readable_count + chain->writable_count;
-    uint32_t room = chain->block == BH_CHAIN_NO_BLOCK ? BH_CHAIN_INLINE : bh_chain_limit(queue);
     int got = bh_memory_acquire(queue->memory, desc->address, desc->length, access,
-                                &chain->spans[count], room - count);
+                                &walk->spans[walk->count], walk->room - walk->count);
 
-    if (got != BH_LIMIT || chain->block != BH_CHAIN_NO_BLOCK || queue->pool == NULL) {
+    if (got != BH_LIMIT || walk->block != BH_CHAIN_NO_BLOCK || queue->pool == NULL) {
         return got;
     }
-    if (!take_block(queue->pool, chain, count)) {
+    if (!take_block(queue->pool, walk)) {
         return BH_AGAIN;
     }
     return bh_memory_acquire(queue->memory, desc->address, desc->length, access,
-                             &chain->spans[count], bh_chain_limit(queue) - count);
+                             &walk->spans[walk->count], walk->room - walk->count);
 }
 
-int bh_chain_add(struct bh_queue *queue, struct bh_chain *chain, const struct bh_journal_desc *desc,
-                 struct bh_place place)
+int bh_walk_add(struct bh_queue *queue, struct bh_walk *walk, const struct bh_journal_desc *desc,
+                struct bh_place place)
 {
     bool writable = (desc->flags & BH_DESC_WRITE) != 0u;
-    uint32_t count = (uint32_t)chain->readable_count + chain->writable_count;
-    uint32_t *bytes = writable ? &chain->writable_bytes : &chain->readable_bytes;
-    uint32_t access = writable ? BH_ACCESS_WRITE : BH_ACCESS_READ;
-    uint8_t *hit = bh_memory_hit(queue->memory, desc->address, desc->length, access);
-    int got = 1;
 
-    if (!writable && chain->writable_count != 0u) {
+    if (bh_walk_hit(walk, desc)) {
+        return BH_OK;
+    }
+    if (walk->budget == 0u) {
+        return bh_queue_fault(queue, BH_LIMIT, "chain longer than the limit", place, desc);
+    }
+    if (!writable && walk->writable_count != 0u) {
         return bh_queue_fault(queue, BH_PROTOCOL, "readable descriptor after a writable one", place,
                               desc);
     }
-    if (desc->length > UINT32_MAX - chain->readable_bytes - chain->writable_bytes) {
-        return bh_queue_fault(queue, BH_PROTOCOL, "chain of 4 GiB or more", place, desc);
+
+    int got = acquire(queue, walk, desc, writable ? BH_ACCESS_WRITE : BH_ACCESS_READ);
+
+    if (got == BH_AGAIN) {
+        return BH_AGAIN;
     }
-    if (hit != NULL && count < BH_CHAIN_INLINE && desc->length != 0u) {
-        chain->inline_spans[count].base = hit;
-        chain->inline_spans[count].length = desc->length;
-    } else {
-        got = acquire(queue, chain, desc, access);
-        if (got == BH_AGAIN) {
-            return BH_AGAIN;
-        }
-        if (got < 0) {
-            return bh_queue_fault(queue, got, refusal(got), place, desc);
-        }
+    if (got < 0) {
+        return bh_queue_fault(queue, got, refusal(got), place, desc);
     }
-    *bytes += desc->length;
+    walk->region = bh_memory_last(queue->memory);
+    walk->count += (uint32_t)got;
+    walk->budget--;
     if (writable) {
-        chain->writable_count = (uint16_t)(chain->writable_count + (uint32_t)got);
+        walk->writable_count += (uint32_t)got;
+        walk->writable_bytes += desc->length;
     } else {
-        chain->readable_count = (uint16_t)(chain->readable_count + (uint32_t)got);
+        walk->readable_bytes += desc->length;
     }
     return BH_OK;
 }
 
-void bh_chain_release(struct bh_queue *queue, struct bh_chain *chain)
+int bh_walk_end(struct bh_queue *queue, const struct bh_walk *walk, struct bh_chain *chain,
+                int error, struct bh_place place)
+{
+    chain->spans = walk->spans;
+    chain->block = walk->block;
+    chain->readable_count = (uint16_t)(walk->count - walk->writable_count);
+    chain->writable_count = (uint16_t)walk->writable_count;
+    chain->readable_bytes = (uint32_t)walk->readable_bytes;
+    chain->writable_bytes = (uint32_t)walk->writable_bytes;
+    chain->written_max = chain->writable_bytes;
+    /* Each descriptor adds less than 2^32, and their number is bounded: the sum did not wrap. */
+    if (error == BH_OK && walk->readable_bytes + walk->writable_bytes > UINT32_MAX) {
+        error = bh_queue_fault(queue, BH_PROTOCOL, "chain of 4 GiB or more", place, NULL);
+    }
+    if (error != BH_OK) {
+        bh_chain_release(queue, chain);
+    }
+    return error;
+}
+
+void bh_chain_release(struct bh_queue *queue, const struct bh_chain *chain)
 {
     bh_memory_release(queue->memory, chain->spans,
                       (uint32_t)chain->readable_count + chain->writable_count);
     if (chain->block != BH_CHAIN_NO_BLOCK) {
         queue->pool->free[queue->pool->free_count] = chain->block;
         queue->pool->free_count++;
-        chain->block = BH_CHAIN_NO_BLOCK;
     }
-    chain->readable_count = 0;
-    chain->writable_count = 0;
 }
 
 /* ---- indirect tables (VIRTIO 1.4, 2.7.5.3 and 2.8.7) ---- */

@@ -169,9 +169,8 @@ int bh_queue_stop(struct bh_queue *queue)
 
 /* ---- pop ---- */
 
-void bh_queue_popped(struct bh_queue *queue, struct bh_chain *chain)
+static void count_popped(struct bh_queue *queue, struct bh_chain *chain)
 {
-    chain->written_max = chain->writable_bytes;
     chain->sequence = queue->popped;
     queue->popped++;
     if (queue->popped == queue->size) {
@@ -198,7 +197,7 @@ static int pop_resumed(struct bh_queue *queue, struct bh_chain *chain)
     if (got > 0) {
         queue->resume_held = false;
         chain->journal_entry = queue->resume_entry;
-        bh_queue_popped(queue, chain);
+        count_popped(queue, chain);
     }
     return got;
 }
@@ -210,18 +209,14 @@ int bh_queue_pop(struct bh_queue *queue, struct bh_chain *chain)
     if (queue->state != BH_QUEUE_RUNNING) {
         return 0;
     }
-    bh_chain_begin(chain);
     if (queue->resuming) {
         got = pop_resumed(queue, chain);
     }
     if (got == 0) {
         got = queue->format->pop(queue, chain);
         if (got > 0) {
-            bh_queue_popped(queue, chain);
+            count_popped(queue, chain);
         }
-    }
-    if (got < 0) {
-        bh_chain_release(queue, chain);
     }
     return got;
 }
@@ -229,22 +224,31 @@ int bh_queue_pop(struct bh_queue *queue, struct bh_chain *chain)
 /* ---- push and publish ---- */
 
 /* Writes a used entry and remembers that it is to be published. */
-static void put(struct bh_queue *queue, const struct bh_order_slot *used)
+static void put(struct bh_queue *queue, uint16_t id, uint32_t written, uint16_t slots,
+                uint16_t journal_entry)
 {
-    queue->format->put(queue, used);
+    queue->format->put(queue, id, written, slots);
     queue->batch++;
-    queue->in_flight_slots = (uint16_t)(queue->in_flight_slots - used->slots);
+    queue->in_flight_slots = (uint16_t)(queue->in_flight_slots - slots);
     if (queue->journal != NULL) {
-        queue->journal->give(queue->journal_data, used->journal_entry);
+        queue->journal->give(queue->journal_data, journal_entry);
     }
 }
 
 /* Writes the used entries whose turn has come (VIRTIO 1.4, 2.7.9 and 2.8.8): nothing overtakes. */
-static void put_in_order(struct bh_queue *queue)
+static void put_in_order(struct bh_queue *queue, const struct bh_chain *chain, uint32_t written)
 {
-    while (queue->order[queue->retired].done != 0u) {
-        queue->order[queue->retired].done = 0;
-        put(queue, &queue->order[queue->retired]);
+    struct bh_order_slot *used = &queue->order[chain->sequence];
+
+    used->written = written;
+    used->id = chain->id;
+    used->slots = chain->slots;
+    used->journal_entry = chain->journal_entry;
+    used->done = 1;
+    for (used = &queue->order[queue->retired]; used->done != 0u;
+         used = &queue->order[queue->retired]) {
+        used->done = 0;
+        put(queue, used->id, used->written, used->slots, used->journal_entry);
         queue->retired++;
         if (queue->retired == queue->size) {
             queue->retired = 0;
@@ -254,13 +258,7 @@ static void put_in_order(struct bh_queue *queue)
 
 void bh_queue_push(struct bh_queue *queue, struct bh_chain *chain, uint32_t written)
 {
-    struct bh_order_slot used = {
-        .written = written < chain->written_max ? written : chain->written_max,
-        .id = chain->id,
-        .slots = chain->slots,
-        .journal_entry = chain->journal_entry,
-        .done = 1,
-    };
+    uint32_t told = written < chain->written_max ? written : chain->written_max;
 
     bh_chain_release(queue, chain);
     queue->in_flight--;
@@ -268,10 +266,9 @@ void bh_queue_push(struct bh_queue *queue, struct bh_chain *chain, uint32_t writ
         return;
     }
     if (queue->in_order) {
-        queue->order[chain->sequence] = used;
-        put_in_order(queue);
+        put_in_order(queue, chain, told);
     } else {
-        put(queue, &used);
+        put(queue, chain->id, told, chain->slots, chain->journal_entry);
     }
 }
 

@@ -45,22 +45,23 @@ static void split_begin(struct bh_queue *queue, const struct bh_queue_setup *set
     queue->used_wrap = true;
 }
 
-/* Brings a descriptor into local form; `desc->id` is the next one's index. */
-static void load(const struct bh_split_desc *from, struct bh_journal_desc *desc)
+/* Brings a descriptor into local form; `id` is the next one's index. */
+static inline struct bh_journal_desc local_form(const struct bh_split_desc *from)
 {
-    desc->address = BH_LE64(from->address);
-    desc->length = BH_LE32(from->length);
-    desc->flags = BH_LE16(from->flags);
-    desc->id = BH_LE16(from->next);
+    return (struct bh_journal_desc){
+        .address = BH_LE64(from->address),
+        .length = BH_LE32(from->length),
+        .id = BH_LE16(from->next),
+        .flags = BH_LE16(from->flags),
+    };
 }
 
 /* Walks an indirect table: chained by `next`, from entry 0 (VIRTIO 1.4, 2.7.5.3). */
-static int walk_table(struct bh_queue *queue, struct bh_chain *chain, struct bh_table *table,
+static int walk_table(struct bh_queue *queue, struct bh_walk *walk, const struct bh_table *table,
                       struct bh_place place)
 {
     struct bh_split_desc raw;
     struct bh_journal_desc desc;
-    uint32_t budget = bh_chain_limit(queue);
     int error;
 
     place.index = 0;
@@ -69,23 +70,19 @@ static int walk_table(struct bh_queue *queue, struct bh_chain *chain, struct bh_
             return bh_queue_fault(queue, BH_PROTOCOL, "next index outside the indirect table",
                                   place, NULL);
         }
-        if (budget == 0u) {
-            return bh_queue_fault(queue, BH_LIMIT, "chain longer than the limit", place, NULL);
-        }
-        budget--;
         bh_table_read(table, place.index, &raw);
-        load(&raw, &desc);
+        desc = local_form(&raw);
         if ((desc.flags & BH_DESC_INDIRECT) != 0u) {
             return bh_queue_fault(queue, BH_PROTOCOL, "indirect descriptor in an indirect table",
                                   place, &desc);
         }
-        error = bh_chain_add(queue, chain, &desc, place);
+        error = bh_walk_add(queue, walk, &desc, place);
         place.index = desc.id;
     } while (error == BH_OK && (desc.flags & BH_DESC_NEXT) != 0u);
     return error;
 }
 
-static int add_table(struct bh_queue *queue, struct bh_chain *chain,
+static int add_table(struct bh_queue *queue, struct bh_walk *walk,
                      const struct bh_journal_desc *desc, struct bh_place place)
 {
     struct bh_table table;
@@ -98,38 +95,61 @@ static int add_table(struct bh_queue *queue, struct bh_chain *chain,
     int error = bh_table_open(queue, desc, place, &table);
 
     if (error == BH_OK) {
-        error = walk_table(queue, chain, &table, place);
+        /* The table is a new list: the ring's size does not bound it, the limit does. */
+        walk->budget = bh_chain_limit(queue) - walk->count;
+        error = walk_table(queue, walk, &table, place);
         bh_table_close(queue, &table);
     }
     return error;
 }
 
-/* Walks the chain that begins at `head` (< size): at most as many descriptors as the ring has,
- * or the limit. */
-static int walk(struct bh_queue *queue, struct bh_chain *chain, uint16_t head)
+static inline struct bh_journal_desc read_ring(const struct bh_queue *queue, uint16_t index)
 {
     const struct bh_split_desc *descriptors = (const void *)queue->descriptor;
     struct bh_split_desc raw;
+
+    bh_copy_once(&raw, &descriptors[index], sizeof(raw));
+    return local_form(&raw);
+}
+
+/* Takes simple descriptors (bh_walk_hit) from `place` on, as nearly all are. True: the chain has
+ * ended; false: `place` is what walk_carefully goes on with. */
+static inline bool walk_simply(const struct bh_queue *queue, struct bh_walk *walk,
+                               struct bh_place *place)
+{
+    struct bh_walk here = *walk;
+    uint16_t index = place->index;
+    bool more = true;
+
+    while (more && index < queue->size) {
+        struct bh_journal_desc desc = read_ring(queue, index);
+
+        if (!bh_walk_hit(&here, &desc)) {
+            break;
+        }
+        more = (desc.flags & BH_DESC_NEXT) != 0u;
+        index = more ? desc.id : index;
+    }
+    *walk = here;
+    place->index = index;
+    return !more;
+}
+
+/* Takes whatever walk_simply stopped at, and the rest. */
+static int walk_carefully(struct bh_queue *queue, struct bh_walk *walk, struct bh_place place)
+{
     struct bh_journal_desc desc;
-    struct bh_place place = {.head = head, .index = head};
-    uint32_t limit = bh_chain_limit(queue);
-    uint32_t budget = queue->size < limit ? queue->size : limit;
     int error;
 
     do {
         if (place.index >= queue->size) {
             return bh_queue_fault(queue, BH_PROTOCOL, "next index outside the ring", place, NULL);
         }
-        if (budget == 0u) {
-            return bh_queue_fault(queue, BH_LIMIT, "chain longer than the limit", place, NULL);
-        }
-        budget--;
-        bh_copy_once(&raw, &descriptors[place.index], sizeof(raw));
-        load(&raw, &desc);
+        desc = read_ring(queue, place.index);
         if ((desc.flags & BH_DESC_INDIRECT) != 0u) {
-            return add_table(queue, chain, &desc, place);
+            return add_table(queue, walk, &desc, place);
         }
-        error = bh_chain_add(queue, chain, &desc, place);
+        error = bh_walk_add(queue, walk, &desc, place);
         place.index = desc.id;
     } while (error == BH_OK && (desc.flags & BH_DESC_NEXT) != 0u);
     return error;
@@ -147,8 +167,13 @@ static int take_head(struct bh_queue *queue, struct bh_chain *chain, uint16_t he
         return bh_queue_fault(queue, BH_PROTOCOL, "head is in flight already", place, NULL);
     }
 
-    int error = walk(queue, chain, head);
+    struct bh_walk walk = bh_walk_begin(queue, chain, queue->size);
+    int error = BH_OK;
 
+    if (!walk_simply(queue, &walk, &place)) {
+        error = walk_carefully(queue, &walk, place);
+    }
+    error = bh_walk_end(queue, &walk, chain, error, place);
     if (error != BH_OK) {
         return error;
     }
@@ -193,16 +218,16 @@ static int split_resume(struct bh_queue *queue, struct bh_chain *chain)
     return take_head(queue, chain, queue->resume_entry);
 }
 
-static void split_put(struct bh_queue *queue, const struct bh_order_slot *used)
+static void split_put(struct bh_queue *queue, uint16_t id, uint32_t written, uint16_t slots)
 {
     struct bh_split_used_element *element =
         &used_ring(queue)->ring[queue->used_next & (queue->size - 1u)];
 
-    bh_store32(&element->id, used->id);
-    bh_store32(&element->length, used->written);
-    queue->busy[used->id] = 0;
+    bh_store32(&element->id, id);
+    bh_store32(&element->length, written);
+    queue->busy[id] = 0;
     queue->used_next++;
-    queue->unsignalled++;
+    queue->unsignalled = (uint16_t)(queue->unsignalled + slots);
 }
 
 static void split_publish(struct bh_queue *queue)
