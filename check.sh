@@ -14,14 +14,13 @@ stages='
 build-gcc    | a    | quick | build with gcc, warnings are errors
 includes     | a    | quick | who may include whom
 unit         | a    | quick | unit tests and tests of the tools
-vhost-user   | a    | quick | every daemon behind the vhost-user front end, no virtual machine
-interop      | a    | full  | other programs of the same protocol
+vhost-user   | a    | quick | the daemons and QEMU storage daemon over vhost-user, without a virtual machine
 guests       | a    | full  | Linux guests on stock QEMU that live on bulkhead-blk
 build-clang  | b    | quick | build with clang, warnings are errors
-asan         | b    | quick | unit and vhost-user tests under ASan and UBSan
+asan         | b    | quick | unit tests under ASan and UBSan
 freestanding | b    | quick | freestanding folders for aarch64, riscv64, 32-bit Arm, without a library
 lint         | b    | quick | house rules, clang-format, clang-tidy, cppcheck, MISRA
-fuzz         | b    | full  | every fuzzer for a short time, and over its seeds
+fuzz         | b    | full  | every fuzzer for a short time, from its seeds
 mutation     | b    | full  | a sample of broken bounds checks in core/, each of which a test must notice
 instructions | last | full  | instructions for a null-backed 4 KiB read (callgrind)
 trace        | last | quick | every requirement of spec/ has tests, and they passed
@@ -35,8 +34,8 @@ usage() {
 Usage: ./check.sh [--quick] [--no-setup] [STAGE...]
        ./check.sh --list | --help
 
-Without a STAGE all of them run. --quick leaves out what takes minutes: guests, other programs, fuzzers,
-mutations, and what judges their results. --no-setup installs no packages.
+Without a STAGE all of them run. --quick leaves out what takes minutes: guests, fuzzers, mutations,
+callgrind. --no-setup installs no packages.
 TEXT
 }
 
@@ -65,6 +64,7 @@ build() {
 build_gcc() { CC=gcc build gcc; }
 build_clang() { CC=clang build clang; }
 # Sanitizers make gcc's flow analysis warn about code that is right; the plain builds have warnings as errors.
+build_fuzz() { CC=clang build fuzz -Dfuzz=true -Doptimization=1; }
 build_asan() {
     CC=gcc build asan -Ddebug=true -Doptimization=1 -Dwerror=false -Db_sanitize=address,undefined
 }
@@ -91,7 +91,7 @@ stage_build-gcc() { build_gcc; }
 stage_build-clang() { build_clang; }
 stage_includes() { tools/check_includes.py; }
 stage_unit() { build_gcc && tools/run_tests.py build/gcc --tap "$tap" --suite unit --suite tools; }
-stage_vhost-user() { build_gcc && tools/run_tests.py build/gcc --tap "$tap" --suite vhost-user; }
+stage_vhost-user() { build_gcc && tools/run_tests.py build/gcc --tap "$tap" --suite vhost-user --suite daemon; }
 stage_guests() {
     local daemon=$PWD/build/gcc/daemons/bulkhead-blk
     build_gcc || return 1
@@ -99,15 +99,15 @@ stage_guests() {
         'tap_program guest-matrix 3600 python3 tests/guest/matrix.py --newer --daemon "$daemon"' \
         'tap_program guest-reconnect 1200 python3 tests/guest/reconnect.py --daemon "$daemon"'
 }
-stage_interop() { build_gcc && tools/run_tests.py build/gcc --tap "$tap" --suite interop; }
 stage_freestanding() { tap_program freestanding 300 tools/check_freestanding.sh build/freestanding; }
 stage_lint() { build_clang && tap_program lint 1800 tools/lint.sh build/clang; }
+stage_fuzz() { build_fuzz && tap_program fuzz 600 tools/fuzz_smoke.sh build/fuzz 20; }
 stage_trace() { tools/trace.py --results "$tap" --html build/spec.html; }
 
 stage_asan() {
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    build_asan && tools/run_tests.py build/asan --tap "$tap-asan" --suite unit --suite vhost-user --timeout-multiplier 4
+    build_asan && tools/run_tests.py build/asan --tap "$tap-asan" --suite unit --timeout-multiplier 4
 }
 
 stage_instructions() { build_gcc && bench/instructions.sh; }

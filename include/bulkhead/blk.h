@@ -42,8 +42,9 @@ struct bh_disk_io {
 
 struct bh_disk_ops {
     /* Takes an operation; bh_blk_done will be called for it, possibly before submit returns.
-     * BH_AGAIN: not now, nothing was taken; the model offers it again after the next completion.
-     * Another code: it failed, nothing was taken. */
+     * BH_AGAIN: not while so much is in flight, nothing was taken; the model offers it again after
+     * the next completion. Another code: it failed,
+     * nothing was taken. */
     int (*submit)(void *disk, struct bh_disk_io *io);
     /* Starts what was submitted. Called once for a batch. */
     void (*commit)(void *disk);
@@ -52,10 +53,10 @@ struct bh_disk_ops {
     int (*lifetime)(void *disk, struct bh_blk_lifetime *lifetime);
 };
 
-/* Reports an operation: BH_OK, BH_IO, BH_NO_SPACE, BH_UNSUPPORTED, … Once for each. The driver sees
- * it after the next bh_device_flush, which also goes on with what had to wait; the disk calls that
- * once for a batch of completions, but not from inside submit or commit. `io` is not the disk's any
- * more when this returns. */
+/* Reports an operation: BH_OK, BH_IO, BH_NO_SPACE, BH_UNSUPPORTED, … Once for each. The driver
+ * sees it after the next bh_device_flush, which also goes on with what had to wait; the disk calls
+ * that once for a batch of completions, but not from inside submit or commit. `io` is not the
+ * disk's any more when this returns. */
 void bh_blk_done(struct bh_disk_io *io, int result);
 
 /* ---- the model ---- */
@@ -97,13 +98,15 @@ struct bh_blk {
     struct bh_blk_request *waiting;       /* those the disk had no room for, oldest first */
     struct bh_blk_request **waiting_last; /* where the next one is linked in */
     uint32_t waiting_count;
-    bool writeback; /* the cache mode that the driver sees and sets */
-    bool durable;   /* the next write must be durable: follows from features and cache mode */
-    bool starved;   /* a serve ended for want of a request, memory or the disk: go on after a
+    uint16_t turn;     /* the queue that comes first when the model goes on after starving */
+    bool writeback;    /* the cache mode that the driver sees and sets */
+    bool durable;      /* the next write must be durable: follows from features and cache mode */
+    bool flush_failed; /* every flush fails from here to the next reset: what was lost stays lost */
+    bool starved;      /* a serve ended for want of a request, memory or the disk: go on after a
                        completion */
 };
 
-/* A request in flight. The caller provides an array of them: as many as may be in flight at once. */
+/* A request in flight. The caller provides as many as may be in flight at once. */
 struct bh_blk_request {
     struct bh_disk_io io; /* first: bh_blk_done finds the request by it */
     struct bh_blk *blk;
@@ -112,7 +115,7 @@ struct bh_blk_request {
     uint8_t *status;
     uint32_t written;       /* used length if it succeeds */
     uint16_t segment;       /* discard and its kin: which segment is under way */
-    uint16_t segment_count; /* 0: not of that kin */
+    uint16_t segment_count; /* 0: not of that kin, or free */
     bool submitting;        /* segments: submit has not returned yet */
     bool answered;          /* segments: bh_blk_done came inside submit, with `result` */
     int result;
@@ -123,8 +126,8 @@ struct bh_blk_request {
 extern const struct bh_device_class bh_blk_class;
 
 /* Makes the model of `device`; before bh_device_init, which takes setup->class = &bh_blk_class and
- * setup->class_data = blk. Geometry is copied. `requests`: request_count (not 0) of them, as long as
- * the device lives. BH_INVALID: the geometry breaks a range above, or there is no request. */
+ * setup->class_data = blk. Geometry is copied. `requests`: request_count (not 0) of them, as long
+ * as the device lives. BH_INVALID: the geometry breaks a range above, or there is no request. */
 int bh_blk_init(struct bh_blk *blk, struct bh_device *device,
                 const struct bh_blk_geometry *geometry, const struct bh_disk_ops *ops, void *disk,
                 struct bh_blk_request *requests, uint32_t request_count);

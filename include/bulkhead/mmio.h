@@ -16,27 +16,29 @@
 #include "bulkhead/device.h"
 #include "bulkhead/virtio_mmio.h"
 
-/* What the hypervisor supplies. `context` is bh_mmio.context. */
+/* What the hypervisor supplies. `context` is bh_mmio.context. None of these may call back into the
+ * port: they leave a mark, or wake a thread. */
 struct bh_mmio_ops {
     /* Sets the level of the device's interrupt line. Called only when it changes. */
     void (*interrupt)(void *context, bool level);
-    /* A write that returned BH_AGAIN can be repeated now. NULL: the hypervisor polls by repeating.
-     */
-    void (*retry)(void *context);
-    /* A queue may have work left after bh_mmio_write returned, or notification data came: call
-     * bh_mmio_serve soon. NULL: everything is served inside bh_mmio_write, at most one queue's size
-     * of chains for a write and as often as there are chains. */
+    /* A queue has work left that would have kept bh_mmio_write for too long: call bh_mmio_serve
+     * soon. */
     void (*work)(void *context);
+    /* A write that returned BH_AGAIN can be repeated now. NULL: the hypervisor repeats it by
+     * itself, now and then. */
+    void (*retry)(void *context);
 };
 
-/* What the driver wrote for a queue and has not enabled yet. */
+/* What the driver wrote for a queue. The device took over what stood here when `ready` was set;
+ * until it is cleared again nothing here changes. */
 struct bh_mmio_queue {
     uint64_t descriptor;
     uint64_t driver;
     uint64_t device;
     uint16_t size;
     bool ready;
-    bool resetting;
+    bool resetting; /* QueueReset: chains are in flight */
+    bool pending;   /* work left for bh_mmio_serve */
 };
 
 struct bh_mmio {
@@ -45,13 +47,15 @@ struct bh_mmio {
     void *context;
     struct bh_mmio_queue *queues; /* as many as the device has */
     uint64_t driver_features;
-    uint32_t vendor_id;
+    uint32_t vendor_id; /* 0 after bh_mmio_init; the caller may set it */
     uint32_t device_features_sel;
     uint32_t driver_features_sel;
     uint32_t queue_sel;
     uint32_t interrupt_status;
-    uint64_t pending; /* queues with work left: bit n, queue n; bit 63: queue 63 and above */
     bool level;
+    bool resetting;   /* a device reset waits for chains in flight */
+    bool repeat;      /* a write returned BH_AGAIN */
+    bool unknown_set; /* the driver accepted a feature above bit 63 */
 };
 
 /* The transport features that this port carries. */
@@ -65,15 +69,19 @@ void bh_mmio_init(struct bh_mmio *mmio, struct bh_device *device, uint64_t featu
                   struct bh_mmio_queue *queues, const struct bh_mmio_ops *ops, void *context);
 
 /* The guest reads `size` bytes (1, 2, 4 or 8) at `offset` of the register page. Never fails: what
- * VIRTIO does not define reads as 0. */
+ * VIRTIO does not define (a write-only register, another width than 4 for a register, an unaligned
+ * access) reads as 0. */
 uint64_t bh_mmio_read(struct bh_mmio *mmio, uint32_t offset, uint32_t size);
 
-/* The guest writes. BH_OK: done (an undefined write is ignored, BH_INVALID tells so for the log).
- * BH_AGAIN: a reset waits for requests in flight: leave the guest's processor on this instruction
- * and repeat the access when `retry` is called. */
+/* The guest writes. BH_OK: done. BH_AGAIN: chains are in flight, and the guest must not go on
+ * before they are back (a reset; QueueReady cleared), or the memory of a ring cannot be had now:
+ * leave the guest's processor on this instruction and repeat the access when `retry` is called. A
+ * hypervisor that cannot do that goes on: a driver that waits for Status, QueueReset or QueueReady
+ * to read 0 sees it when it is done.
+ * Another code: the write broke a rule of VIRTIO and is ignored; the code is for the log. */
 int bh_mmio_write(struct bh_mmio *mmio, uint32_t offset, uint64_t value, uint32_t size);
 
-/* Serves what `work` announced, bounded; true: call again soon. */
+/* Serves what `work` announced, at most a ring's worth for each queue; true: call again soon. */
 bool bh_mmio_serve(struct bh_mmio *mmio);
 
 #endif

@@ -187,15 +187,15 @@ struct bh_vu_inflight_packed_desc {
     uint64_t address;
 };
 
-_Static_assert(sizeof(struct bh_vu_header) == 12, "wire format");
-_Static_assert(sizeof(struct bh_vu_vring_address) == 40, "wire format");
-_Static_assert(sizeof(struct bh_vu_region) == 32, "wire format");
-_Static_assert(sizeof(struct bh_vu_memory_table) == 8 + 8 * 32, "wire format");
-_Static_assert(sizeof(struct bh_vu_single_region) == 40, "wire format");
-_Static_assert(sizeof(struct bh_vu_config) == 12 + 256, "wire format");
-_Static_assert(sizeof(struct bh_vu_inflight_split) == 16, "wire format");
-_Static_assert(sizeof(struct bh_vu_inflight_split_desc) == 16, "wire format");
-_Static_assert(sizeof(struct bh_vu_inflight_packed) == 32, "wire format");
-_Static_assert(sizeof(struct bh_vu_inflight_packed_desc) == 32, "wire format");
+_Static_assert(sizeof(struct bh_vu_header) == 12u, "wire format");
+_Static_assert(sizeof(struct bh_vu_vring_address) == 40u, "wire format");
+_Static_assert(sizeof(struct bh_vu_region) == 32u, "wire format");
+_Static_assert(sizeof(struct bh_vu_memory_table) == 8u + 8u * 32u, "wire format");
+_Static_assert(sizeof(struct bh_vu_single_region) == 40u, "wire format");
+_Static_assert(sizeof(struct bh_vu_config) == 12u + 256u, "wire format");
+_Static_assert(sizeof(struct bh_vu_inflight_split) == 16u, "wire format");
+_Static_assert(sizeof(struct bh_vu_inflight_split_desc) == 16u, "wire format");
+_Static_assert(sizeof(struct bh_vu_inflight_packed) == 32u, "wire format");
+_Static_assert(sizeof(struct bh_vu_inflight_packed_desc) == 32u, "wire format");
 
 #endif

@@ -26,14 +26,26 @@ struct bh_vu_message {
     uint32_t fd_count;
 };
 
+/* A front end has two lines to its back end: its own requests, and (BACKEND_REQ) the back end's. */
+enum bh_vu_line {
+    BH_VU_LINE_MAIN,
+    BH_VU_LINE_BACKEND,
+};
+
 /* What the operating system does for a front end. `context` is bh_vu_frontend.context. Descriptors
  * are small integers that only the channel understands; -1 is none. */
 struct bh_vu_channel {
-    int (*send)(void *context,
-                const struct bh_vu_message *message); /* descriptors stay the caller's */
-    int (*receive)(void *context,
-                   struct bh_vu_message *message); /* waits, bounded; BH_TIMEOUT, BH_GONE; received
-                                                      descriptors are the caller's */
+    /* Sends a message whole, waiting no longer than the channel's limit. Its descriptors stay the
+     * caller's. BH_TIMEOUT, BH_GONE: the connection is of no use any more. */
+    int (*send)(void *context, enum bh_vu_line line, const struct bh_vu_message *message);
+    /* Receives a message whole; its descriptors are the caller's. BH_GONE: the other end closed;
+     * BH_PROTOCOL: longer than any message, or descriptors got lost.
+     * MAIN: waits. BH_TIMEOUT; BH_AGAIN: the back end waits on the other line: serve it, then call
+     * again. BACKEND: never waits for the beginning of a message. BH_AGAIN: there is none. */
+    int (*receive)(void *context, enum bh_vu_line line, struct bh_vu_message *message);
+    /* Makes the second line anew; `fd` is the back end's end of it, the caller's to send and
+     * close. */
+    int (*backend_open)(void *context, int32_t *fd);
     int (*event_create)(void *context, int32_t *fd); /* an eventfd */
     int (*event_signal)(void *context, int32_t fd);
     int (*event_consume)(void *context, int32_t fd, bool *signalled); /* never waits */
@@ -48,15 +60,23 @@ struct bh_vu_share {
     int32_t fd;
 };
 
+/* A queue's three events: descriptors that stay the same through stops and resumes, so that a
+ * program can wait for `call` (and `error`) with whatever its system has for that. */
 struct bh_vu_frontend_queue {
+    struct bh_queue_areas areas;
     int32_t kick;
     int32_t call;
     int32_t error;
-    uint16_t size;
     bool started;
 };
 
 #define BH_VU_FRONTEND_QUEUES_MAX 64u
+
+/* The protocol features that a front end can make use of. */
+#define BH_VU_FRONTEND_PROTOCOL                                                                    \
+    (BH_VU_PROTOCOL_F_MQ | BH_VU_PROTOCOL_F_REPLY_ACK | BH_VU_PROTOCOL_F_BACKEND_REQ |             \
+     BH_VU_PROTOCOL_F_CONFIG | BH_VU_PROTOCOL_F_INFLIGHT_SHMFD | BH_VU_PROTOCOL_F_RESET_DEVICE |   \
+     BH_VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | BH_VU_PROTOCOL_F_STATUS)
 
 struct bh_vu_frontend {
     struct bh_transport transport; /* first */
@@ -67,12 +87,18 @@ struct bh_vu_frontend {
     uint32_t device_id; /* vhost-user does not tell: the caller knows what it connected to */
     uint16_t queue_size_max;
     uint16_t queue_count;
-    uint64_t offered;
-    uint64_t features;
-    uint64_t protocol_features;
-    uint8_t status;
-    bool config_changed;
-    bool packed;
+    uint64_t offered;           /* by the back end, as it said it */
+    uint64_t features;          /* what the driver accepted */
+    uint64_t protocol_wanted;   /* what the caller asked for */
+    uint64_t protocol_features; /* what is agreed */
+    uint64_t slots_max;         /* memory slots of the back end */
+    uint32_t generation;        /* counts the back end's words that the configuration changed */
+    uint8_t status;             /* what the driver wrote */
+    bool config_changed;        /* not yet reported by `interrupts` */
+    bool failed;                /* an error event came: the driver sees NEEDS_RESET */
+    bool broken;                /* the connection is of no use until it is resumed */
+    bool shared;                /* the back end has the memory */
+    bool backend_line;          /* the second line is open */
     struct bh_vu_inflight inflight;
     int32_t inflight_fd;
     struct bh_vu_frontend_queue queues[BH_VU_FRONTEND_QUEUES_MAX];
@@ -86,28 +112,43 @@ struct bh_vu_frontend_setup {
     uint32_t device_id;
     uint16_t queue_count; /* for a back end without MQ */
     uint16_t queue_size_max;
-    uint64_t protocol_features; /* wanted; what the back end lacks is left out */
+    uint64_t
+        protocol_features; /* wanted, of BH_VU_FRONTEND_PROTOCOL; what the back end lacks is left
+                                   out */
 };
 
-/* Connects: owner, features, protocol features, queue count. The memory table is sent with
- * features_set. */
+/* Speaks the beginning on a connected channel: features, protocol features, queue count, second
+ * line, owner. Memory goes with features_set.
+ * BH_INVALID: the setup; BH_PROTOCOL, BH_TIMEOUT, BH_GONE: the back end; BH_DENIED: it refused. After
+ * an error nothing is held. */
 int bh_vu_frontend_init(struct bh_vu_frontend *frontend, const struct bh_vu_frontend_setup *setup);
 
-/* Asks the back end for an in-flight region (INFLIGHT_SHMFD), or hands it one that an earlier back
- * end used. After features_set, before a queue starts. */
+/* Closes the descriptors that the front end made or received. The channel is the caller's. */
+void bh_vu_frontend_finish(struct bh_vu_frontend *frontend);
+
+/* Asks the back end for an in-flight region, or hands it the one that this front end has. The front
+ * end does both by itself before the first queue starts, where INFLIGHT_SHMFD is agreed on.
+ * BH_UNSUPPORTED: it is not; BH_STATE: there is no region. */
 int bh_vu_frontend_inflight_get(struct bh_vu_frontend *frontend, uint16_t queue_size);
 int bh_vu_frontend_inflight_set(struct bh_vu_frontend *frontend);
 
-/* Stops a queue and tells where it stands (GET_VRING_BASE). */
+/* Stops a queue and tells where it stands (GET_VRING_BASE). Returns when the back end has finished
+ * what was in flight. BH_INVALID: no such queue; BH_STATE: it does not run. */
 int bh_vu_frontend_queue_stop(struct bh_vu_frontend *frontend, uint16_t index, uint32_t *base);
 
-/* After the back end died and a new channel is connected: says everything again (owner, features,
- * memory, in-flight region, queues with these bases), so that the driver above goes on without
- * noticing. bases: one for each queue. */
+/* Starts a queue that was stopped, where it stood. */
+int bh_vu_frontend_queue_go(struct bh_vu_frontend *frontend, uint16_t index, uint32_t base);
+
+/* After the back end died and the channel is connected to its successor: says everything again
+ * (features, memory, in-flight region, queues from these bases), kicks every queue, and wakes the
+ * driver above, which goes on without noticing. bases: one for each queue, e.g. from
+ * bh_driver_queue_base. BH_UNSUPPORTED: the successor lacks a feature that was agreed on, or
+ * queues. */
 int bh_vu_frontend_resume(struct bh_vu_frontend *frontend, const uint32_t *bases);
 
-/* Sends any request and waits for its acknowledgement (REPLY_ACK) if there is one; `message` is
- * replaced by the reply where the request has one. For tests of the protocol itself. */
+/* Sends any request, and waits: for its reply if it has one (`message` is replaced; its descriptors
+ * are the caller's), else for the acknowledgement where REPLY_ACK is agreed. BH_DENIED: the back end
+ * refused. After any other error the connection is broken: every later request is BH_GONE. */
 int bh_vu_frontend_request(struct bh_vu_frontend *frontend, struct bh_vu_message *message,
                            bool has_reply);
 

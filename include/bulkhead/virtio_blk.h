@@ -88,10 +88,10 @@ struct bh_blk_config {
     uint32_t secure_erase_sector_alignment;
 };
 
-_Static_assert(sizeof(struct bh_blk_header) == 16, "wire format");
-_Static_assert(sizeof(struct bh_blk_segment) == 16, "wire format");
-_Static_assert(sizeof(struct bh_blk_lifetime) == 6, "wire format");
-_Static_assert(sizeof(struct bh_blk_config) == 72,
+_Static_assert(sizeof(struct bh_blk_header) == 16u, "wire format");
+_Static_assert(sizeof(struct bh_blk_segment) == 16u, "wire format");
+_Static_assert(sizeof(struct bh_blk_lifetime) == 6u, "wire format");
+_Static_assert(sizeof(struct bh_blk_config) == 72u,
                "60 bytes up to write zeroes, 12 of secure erase");
 
 #endif

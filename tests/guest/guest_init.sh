@@ -8,8 +8,12 @@
 # must come (run_guest.py, reconnect.py).  What to expect is on the kernel's command line.
 # What it is not: a judge.  A line that does not come is a failure, and the host decides that.
 
+# $FIO is meant to be split into words; numbers and the writers' names need no quotes.
+# shellcheck disable=SC2046,SC2086
+
 PATH=/bin:/sbin:/usr/bin:/usr/sbin
 MIB=1048576
+QUARTER=$((MIB / 4))
 DISK=/dev/vda
 SYS=/sys/block/vda
 RAW=$((320 * MIB)) # behind the file system (make_guest.py)
@@ -29,7 +33,7 @@ report() { # RESULT NAME TEXT: RESULT is 0 for success
 }
 
 equal() { # NAME WANTED FOUND
-    [ "$2" = "$3" ]
+    [ -n "$2" ] && [ "$2" = "$3" ]
     report $? "$1" "wanted '$2', found '$3'"
 }
 
@@ -48,7 +52,8 @@ forget() { # the page cache, so that the next read reaches the disk
 }
 
 check_device() {
-    equal root-on-disk "$DISK / ext4" "$(awk '$2 == "/" && $3 == "ext4" {print $1, $2, $3}' /proc/mounts)"
+    root=$(awk '$2 == "/" && $3 == "ext4" {print $1, $2, $3}' /proc/mounts)
+    equal root-on-disk "$DISK / ext4" "$root"
     case $(readlink -f $SYS/device) in
     */pci*/virtio*) found=pci ;;
     */virtio-mmio*/virtio* | */*.virtio_mmio/virtio* | */LNRO0005:*/virtio*) found=mmio ;;
@@ -58,41 +63,33 @@ check_device() {
     features=$(cat $SYS/device/features)
     case $(echo "$features" | cut -c35) in
     1) found=packed ;;
-    *) found=split ;;
+    *) found="split" ;;
     esac
     equal ring "$(setting ring)" "$found"
-    equal queues "$(setting queues)" "$(ls $SYS/mq | wc -l)"
+    equal queues "$(setting queues)" "$(set -- $SYS/mq/* && echo $#)"
     equal serial "$(setting serial)" "$(cat $SYS/serial)"
     echo "BULKHEAD note features $features"
 }
 
 FIO="fio --output-format=normal --direct=1 --ioengine=libaio --iodepth=16 --verify_fatal=1
- --verify_state_save=0 --group_reporting --fallocate=none --randrepeat=0 --bs=4k-64k --size=12M"
+ --verify_state_save=0 --group_reporting --fallocate=none --randrepeat=0 --bsrange=4k-64k
+ --size=16M"
 
-# Four writers at once; each reads its data back and checks it.
+cpu_of() { # NUMBER: a processor whose requests go to that queue, counted around
+    head -n 1 $SYS/mq/$(($1 % $(setting queues)))/cpu_list | cut -d, -f1
+}
+
+# Four writers at once, each bound to one queue; each reads its data back and checks it.
 check_fio() {
-    # shellcheck disable=SC2086
     run fio-verify $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite \
-        --name=aio1 --name=aio2 --rw=randrw --name=uring1 --ioengine=io_uring --name=uring2 \
-        --ioengine=io_uring --rw=write
-    # shellcheck disable=SC2086
+        --name=aio1 --cpus_allowed=$(cpu_of 0) \
+        --name=aio2 --cpus_allowed=$(cpu_of 1) --bsrange=512-16k --size=4M \
+        --name=uring1 --cpus_allowed=$(cpu_of 2) --ioengine=io_uring \
+        --name=uring2 --cpus_allowed=$(cpu_of 3) --ioengine=io_uring --rw=write
     run fio-fsync $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --size=2M \
         --bs=4k --iodepth=4 --fsync=8 --name=sync1 --name=sync2 --fdatasync=4
-    # shellcheck disable=SC2086
     run fio-raw $FIO --filename=$DISK --allow_mounted_write=1 --offset=$RAW --size=16M \
-        --verify=crc32c --do_verify=1 --rw=randwrite --bs=512-256k --name=raw
-    # Every queue must have carried requests.
-    mount -t debugfs debugfs /sys/kernel/debug
-    idle=0
-    counts=
-    for cpu in /sys/kernel/debug/block/vda/hctx*/cpu*; do
-        [ -e "$cpu" ] || idle=1
-    done
-    for queue in /sys/kernel/debug/block/vda/hctx*; do
-        sum=$(cat "$queue"/cpu*/merged "$queue"/dispatched 2>/dev/null | awk '{n += $NF} END {print n + 0}')
-        counts="$counts $sum"
-    done
-    echo "BULKHEAD note queues$counts"
+        --verify=crc32c --do_verify=1 --rw=randwrite --bsrange=4k-256k --name=raw
 }
 
 pattern() { # OFFSET LENGTH: fills that part of the disk with 0xa5
@@ -107,18 +104,21 @@ sum() { # OFFSET LENGTH BYTE: the part holds nothing else
     [ "$wanted" = "$found" ]
 }
 
-# NAME OFFSET COMMAND...: of 4 MiB of pattern the command clears the middle 2 MiB
+# busybox's own commands of these names know neither -f, -z nor -p.
+#
+# NAME OFFSET COMMAND...: of 1 MiB of pattern the command clears the middle half
 check_cleared() {
     name=$1
     at=$2
     shift 2
-    pattern $at $((4 * MIB))
-    sum $at $((4 * MIB)) 245 || report 1 "$name" "the pattern does not read back"
-    "$@" -o $((at + MIB)) -l $((2 * MIB)) $DISK 2>/tmp/output || {
+    pattern $at $MIB
+    sum $at $MIB 245 || report 1 "$name" "the pattern does not read back"
+    "$@" -o $((at + QUARTER)) -l $((2 * QUARTER)) $DISK 2>/tmp/output || {
         report 1 "$name" "$(cat /tmp/output)"
         return
     }
-    sum $((at + MIB)) $((2 * MIB)) 000 && sum $at $MIB 245 && sum $((at + 3 * MIB)) $MIB 245
+    sum $((at + QUARTER)) $((2 * QUARTER)) 000 && sum $at $QUARTER 245 &&
+        sum $((at + 3 * QUARTER)) $QUARTER 245
     report $? "$name" "the middle reads as zeros, its neighbours are untouched"
 }
 
@@ -127,23 +127,22 @@ check_clearing() {
     rm -rf /data/*
     forget
     run fstrim fstrim -v /
-    echo "BULKHEAD note $(cat /tmp/output)"
+    echo "BULKHEAD note fstrim $(cat /tmp/output)"
     after=$(awk '{print $12}' $SYS/stat)
     [ "$after" -gt "$before" ]
     report $? fstrim-reached-disk "$((after - before)) discards"
     [ "$(cat $SYS/queue/write_zeroes_max_bytes)" -gt 0 ]
     report $? write-zeroes-offered
-    check_cleared discard $((RAW + 32 * MIB)) blkdiscard -f
-    check_cleared write-zeroes $((RAW + 40 * MIB)) blkdiscard -f -z
-    check_cleared write-zeroes-unmap $((RAW + 48 * MIB)) fallocate -p
+    check_cleared discard $((RAW + 32 * MIB)) /sbin/blkdiscard -f
+    check_cleared write-zeroes $((RAW + 40 * MIB)) /sbin/blkdiscard -f -z
+    check_cleared write-zeroes-unmap $((RAW + 48 * MIB)) /usr/bin/fallocate -p
 }
 
 check_cache_toggle() {
-    equal cache-before "write back" "$(cat $SYS/cache_type)"
+    equal cache-before "write $(setting cache)" "$(cat $SYS/cache_type)"
     echo "write through" >$SYS/cache_type
     equal cache-through "write through" "$(cat $SYS/cache_type)"
     flushes=$(awk '{print $16}' $SYS/stat)
-    # shellcheck disable=SC2086
     run fio-through $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --size=1M \
         --bs=4k --fsync=4 --name=through
     equal cache-through-sends-no-flush "$flushes" "$(awk '{print $16}' $SYS/stat)"
@@ -154,6 +153,71 @@ check_cache_toggle() {
     report $? cache-back-sends-flush
 }
 
+# A disk that is read-only says so, lets itself be read, and refuses the rest.
+check_read_only() {
+    equal read-only 1 "$(cat $SYS/ro)"
+    run fio-read $FIO --filename=$DISK --readonly --rw=randread --size=64M --name=read
+    ! dd if=/dev/zero of=$DISK bs=4096 seek=$((RAW / 4096)) count=1 conv=notrunc,fsync 2>/dev/null
+    report $? write-refused
+    ! mount -o remount,rw / 2>/dev/null
+    report $? remount-refused
+}
+
+# A disk that writes through has no cache to toggle or to flush.
+check_write_through() {
+    equal cache-before "write through" "$(cat $SYS/cache_type)"
+    (echo "write back" >$SYS/cache_type) 2>/dev/null
+    equal cache-after "write through" "$(cat $SYS/cache_type)"
+    run fio-through $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --size=2M \
+        --bs=4k --fsync=4 --name=through
+    equal no-flush 0 "$(awk '{print $16}' $SYS/stat)"
+}
+
+# One writer: record after record, each said to be durable only after fsync.  The host compares
+# the file in the image with what was said (reconnect.py knows the records' form too).
+acknowledge() { # WRITER
+    record=0
+    while [ ! -e /tmp/stop ]; do
+        yes "$1-$record" | head -c 4096 | dd of=/acks/$1 bs=4096 seek=$record oflag=direct \
+            iflag=fullblock conv=notrunc,fsync 2>/tmp/output-$1 || {
+            report 1 writers "writer $1, record $record: $(cat /tmp/output-$1)"
+            return
+        }
+        echo "BULKHEAD ack $1 $record"
+        record=$((record + 1))
+    done
+}
+
+# Load beside the writers, so that many requests are in flight when the back end dies.
+load() {
+    rounds=0
+    while [ ! -e /tmp/stop ]; do
+            $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --size=4M \
+            --name=load1 --name=load2 --ioengine=io_uring >/tmp/output 2>&1 || {
+            report 1 load "round $rounds"
+            sed 's/^/  /' /tmp/output
+            return
+        }
+        rounds=$((rounds + 1))
+    done
+    report 0 load "$rounds rounds"
+}
+
+# Until the host says "stop" on the console.
+check_restarts() {
+    mkdir -p /acks
+    for writer in a b c d; do
+        acknowledge $writer &
+    done
+    load &
+    while read -r word; do
+        [ "$word" = stop ] && break
+    done </dev/console
+    : >/tmp/stop
+    wait
+    report 0 writers
+}
+
 # A file that the host finds again in the image after the guest is gone.
 leave_a_file() {
     head -c $((3 * MIB + 123)) /dev/urandom >/left-behind
@@ -162,24 +226,38 @@ leave_a_file() {
 }
 
 check_kernel() {
-    dmesg >/tmp/dmesg
-    complaints=$(grep -E 'I/O error|EXT4-fs (error|warning)|is not a head|out of range|BUG|WARNING:|blocked for more|Oops' /tmp/dmesg)
+    ours='I/O error|EXT4-fs (error|warning)|is not a head|out of range'
+    any='BUG:|WARNING:|blocked for more|Oops'
+    complaints=$(dmesg | grep -E "$ours|$any")
     [ -z "$complaints" ]
     report $? kernel-log-clean "$complaints"
 }
 
-mount -t proc proc /proc
+# Until /proc is there, the shell finds no other of busybox's commands.
+/bin/busybox mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t tmpfs tmp /tmp
-mkdir -p /data
 
 check_device
 case $(setting mode) in
 checks)
+    mkdir /data
     check_fio
     check_clearing
     check_cache_toggle
     leave_a_file
+    ;;
+read-only)
+    check_read_only
+    ;;
+write-through)
+    mkdir /data
+    check_write_through
+    leave_a_file
+    ;;
+restarts)
+    mkdir /data
+    check_restarts
     ;;
 esac
 check_kernel

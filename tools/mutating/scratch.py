@@ -77,8 +77,9 @@ class Tree:
         self.must(['ninja', '-C', self.build, *[os.path.relpath(program.path, self.build) for program in self.programs]])
         for program in self.programs:
             start = time.monotonic()
-            if self.notices(program, 120):
-                raise Broken('%s fails without any change' % program.name)
+            wrong = self.notices(program, 120)
+            if wrong:
+                raise Broken('%s fails without any change: %s' % (program.name, wrong))
             program.seconds = time.monotonic() - start
 
     def add_program(self, name, path):

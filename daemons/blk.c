@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bulkhead-blk: the block model over a file, a block device, or nothing. Only wiring: which memory
+ * they get, and how options become a geometry.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bulkhead/blk.h"
+#include "bulkhead/host_disk.h"
+#include "bulkhead/host_log.h"
+#include "daemon.h"
+
+#define QUEUES_DEFAULT 16u /* a front end may use fewer: QEMU takes one for each processor */
+#define QUEUES_MAX     16u
+#define QUEUE_SIZE     1024u
+#define REQUESTS       256u /* in flight, all queues together */
+#define SEG_MAX        126u /* with header and status, what QEMU's default ring of 128 can hold */
+#define POOL_BLOCKS    64u  /* chains of more than a few segments at a time */
+#define POOL_SPANS     (SEG_MAX + 2u)
+
+static struct {
+    const char *path;
+    uint64_t null_size; /* 0: no null disk */
+    uint64_t queue_count;
+    bool read_only;
+    bool write_through;
+    bool direct;
+    char id[BH_BLK_ID_LENGTH];
+
+    struct bh_memory memory;
+    struct bh_span_pool pool;
+    struct bh_device device;
+    struct bh_blk blk;
+    struct bh_disk *disk;
+    struct bh_daemon daemon;
+    void *room; /* everything below */
+    struct bh_queue *queues;
+    struct bh_blk_request *requests;
+} self = {.queue_count = QUEUES_DEFAULT};
+
+/* ------------------------------------------------------------------------------------------------
+ * options */
+
+static int take_file(const char *value)
+{
+    self.path = value;
+    return bh_daemon_keep_path(value);
+}
+
+static int take_null(const char *value)
+{
+    int result = bh_daemon_size(value, &self.null_size);
+    return result == BH_OK && self.null_size < BH_BLK_SECTOR ? BH_INVALID : result;
+}
+
+static int take_queues(const char *value)
+{
+    return bh_daemon_number(value, 1, QUEUES_MAX, &self.queue_count);
+}
+
+static int take_serial(const char *value)
+{
+    size_t length = strlen(value);
+    if (length > sizeof(self.id)) {
+        return BH_INVALID;
+    }
+    memset(self.id, 0, sizeof(self.id));
+    memcpy(self.id, value, length);
+    return BH_OK;
+}
+
+static int take_read_only(const char *value)
+{
+    (void)value;
+    self.read_only = true;
+    return BH_OK;
+}
+
+static int take_write_through(const char *value)
+{
+    (void)value;
+    self.write_through = true;
+    return BH_OK;
+}
+
+static int take_direct(const char *value)
+{
+    (void)value;
+    self.direct = true;
+    return BH_OK;
+}
+
+static const struct bh_daemon_option blk_options[] = {
+    {"blk-file", "PATH", "the disk: a raw image file or a block device", take_file},
+    {"read-only", NULL, "the guest cannot write, and the program neither", take_read_only},
+    {"write-through", NULL, "every write is on stable storage when it is done", take_write_through},
+    {"direct", NULL, "bypass the host's page cache", take_direct},
+    {"num-queues", "N", "offer at most N queues: 1 to 16 (the default)", take_queues},
+    {"serial", "TEXT", "the disk's identity for the guest: at most 20 bytes", take_serial},
+    {"null", "SIZE", "no disk but a null device of SIZE bytes, for measuring", take_null},
+};
+
+static const char *const blk_features[] = {"read-only", "blk-file", NULL};
+
+static const char blk_notes[] =
+    "The disk is locked while the program runs: one writer, or many readers. If PATH\n"
+    "is /dev/fd/N, descriptor N is used, and nothing is opened. An image that shrinks\n"
+    "gives I/O errors beyond its new end. After SIGHUP the guest is told the disk's\n"
+    "present size.\n"
+    "\n"
+    "Discard punches holes. Secure erase and lifetime are offered only for a block\n"
+    "device that has them. SIZE may end in K, M, G or T.\n";
+
+static int blk_check(void)
+{
+    if ((self.path != NULL) == (self.null_size != 0u)) {
+        bh_log(BH_LOG_ERROR, "no disk: give one of --blk-file and --null");
+        return BH_INVALID;
+    }
+    return BH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * life */
+
+/* Carves the arrays out of one allocation. Only what is touched takes memory. */
+static int blk_room(void)
+{
+    struct bh_order_slot *order;
+    struct bh_span *spans;
+    uint16_t *free_blocks;
+    uint8_t *busy;
+    size_t count = (size_t)self.queue_count;
+    size_t bytes = count * (sizeof(*self.queues) + QUEUE_SIZE * (sizeof(*order) + sizeof(*busy))) +
+                   REQUESTS * sizeof(*self.requests) +
+                   POOL_BLOCKS * (POOL_SPANS * sizeof(*spans) + sizeof(*free_blocks));
+    uint8_t *at = calloc(1, bytes);
+    if (at == NULL) {
+        return BH_NO_MEMORY;
+    }
+    self.room = at;
+    /* Largest alignment first. */
+    self.queues = (struct bh_queue *)(void *)at;
+    self.requests = (struct bh_blk_request *)(void *)(self.queues + count);
+    spans = (struct bh_span *)(void *)(self.requests + REQUESTS);
+    order = (struct bh_order_slot *)(void *)(spans + (size_t)POOL_BLOCKS * POOL_SPANS);
+    free_blocks = (uint16_t *)(void *)(order + count * QUEUE_SIZE);
+    busy = (uint8_t *)(free_blocks + POOL_BLOCKS);
+    bh_span_pool_init(&self.pool, spans, free_blocks, POOL_BLOCKS, POOL_SPANS);
+    for (uint16_t i = 0; i < count; i++) {
+        bh_queue_init(&self.queues[i], i, QUEUE_SIZE, order + (size_t)i * QUEUE_SIZE,
+                      busy + (size_t)i * QUEUE_SIZE, &self.pool);
+    }
+    return BH_OK;
+}
+
+static void disk_finished(void *context)
+{
+    (void)context;
+    bh_device_flush(&self.device);
+}
+
+static int blk_disk(struct bh_blk_geometry *geometry)
+{
+    if (self.path == NULL) {
+        bh_disk_null_geometry(self.null_size, geometry);
+        geometry->read_only = self.read_only;
+        return BH_OK;
+    }
+    const struct bh_disk_setup setup = {
+        .poller = self.daemon.poller,
+        .path = self.path,
+        .read_only = self.read_only,
+        .direct = self.direct,
+        .depth = REQUESTS,
+        .finished = disk_finished,
+        .stopped = self.daemon.stopped,
+        .context = self.daemon.context,
+    };
+    int result = bh_disk_create(&self.disk, &setup);
+    if (result == BH_OK) {
+        bh_disk_geometry(self.disk, geometry);
+    }
+    return result;
+}
+
+static int blk_open(const struct bh_daemon *daemon, struct bh_device **device)
+{
+    struct bh_blk_geometry geometry = {.seg_max = SEG_MAX, .write_through = self.write_through};
+    self.daemon = *daemon;
+    int result = blk_disk(&geometry);
+    if (result == BH_OK) {
+        result = blk_room();
+    }
+    if (result != BH_OK) {
+        return result;
+    }
+    memcpy(geometry.id, self.id, sizeof(geometry.id));
+    result = bh_blk_init(&self.blk, &self.device, &geometry,
+                         self.disk != NULL ? &bh_disk_file_ops : &bh_disk_null_ops, self.disk,
+                         self.requests, REQUESTS);
+    if (result != BH_OK) {
+        bh_log(BH_LOG_ERROR, "the disk's properties make no sense: %s", bh_error_name(result));
+        return result;
+    }
+    const struct bh_device_setup setup = {
+        .class = &bh_blk_class,
+        .class_data = &self.blk,
+        .memory = &self.memory,
+        .queues = self.queues,
+        .queue_count = (uint16_t)self.queue_count,
+        .feature_mask = UINT64_MAX,
+    };
+    bh_device_init(&self.device, &setup);
+    *device = &self.device;
+    return BH_OK;
+}
+
+static uint32_t blk_requests(const unsigned long **requests)
+{
+    return self.disk != NULL ? bh_disk_requests(self.disk, requests) : 0u;
+}
+
+static void blk_reload(void)
+{
+    uint64_t capacity;
+    if (self.disk == NULL) {
+        return;
+    }
+    if (bh_disk_capacity(self.disk, &capacity) != BH_OK) {
+        bh_log(BH_LOG_WARNING, "the disk's size cannot be read");
+        return;
+    }
+    bh_blk_capacity_set(&self.blk, capacity);
+    bh_log(BH_LOG_NOTICE, "the disk has %ju bytes", (uintmax_t)capacity);
+}
+
+static void blk_stop(void)
+{
+    if (self.disk != NULL) {
+        bh_disk_stop(self.disk);
+    } else {
+        self.daemon.stopped(self.daemon.context); /* the null disk is never busy */
+    }
+}
+
+static void blk_close(void)
+{
+    bh_disk_destroy(self.disk);
+    free(self.room);
+}
+
+const struct bh_daemon_class bh_daemon_class = {
+    .options = blk_options,
+    .option_count = sizeof(blk_options) / sizeof(blk_options[0]),
+    .features = blk_features,
+    .notes = blk_notes,
+    .check = blk_check,
+    .open = blk_open,
+    .requests = blk_requests,
+    .reload = blk_reload,
+    .stop = blk_stop,
+    .close = blk_close,
+};

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Messages on the socket: they may arrive in pieces of any size, with descriptors, and nothing here
+ * ever waits. Not here: what a message means, and whether it is allowed.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+void bh_vu_close(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+int bh_vu_wire_take(struct bh_vu_incoming *message, uint32_t index)
+{
+    int fd = -1;
+
+    if (index < message->fd_count) {
+        fd = message->fds[index];
+        message->fds[index] = -1;
+    }
+    return fd;
+}
+
+void bh_vu_wire_clear(struct bh_vu_incoming *message)
+{
+    for (uint32_t i = 0; i < message->fd_count; i++) {
+        bh_vu_close(&message->fds[i]);
+    }
+    memset(message, 0, sizeof(*message));
+}
+
+/* Keeps what fits, closes what does not. Returns whether all did. */
+static bool keep(struct bh_vu_incoming *message, const int *fds, size_t count)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < count; i++) {
+        if (message->fd_count < BH_VU_FDS_MAX) {
+            message->fds[message->fd_count] = fds[i];
+            message->fd_count++;
+        } else {
+            (void)close(fds[i]);
+            fits = false;
+        }
+    }
+    return fits;
+}
+
+/* What the kernel had no room for it has closed itself, and says so with MSG_CTRUNC. */
+static bool keep_all(struct bh_vu_incoming *message, struct msghdr *header)
+{
+    bool fits = (header->msg_flags & MSG_CTRUNC) == 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            int fds[BH_VU_FDS_MAX];
+            size_t bytes = c->cmsg_len - CMSG_LEN(0);
+
+            /* The control buffer has room for BH_VU_FDS_MAX, so this never cuts. */
+            bytes = bytes < sizeof(fds) ? bytes : sizeof(fds);
+            memcpy(fds, CMSG_DATA(c), bytes);
+            fits = keep(message, fds, bytes / sizeof(int)) && fits;
+        }
+    }
+    return fits;
+}
+
+/* One read of at most `length` bytes. Returns their number, or a code. */
+static int receive_some(int socket, struct bh_vu_incoming *message, void *to, size_t length,
+                        const char **reason)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * BH_VU_FDS_MAX)];
+    } control;
+    struct iovec part = {.iov_base = to, .iov_len = length};
+    struct msghdr header = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof(control.bytes),
+    };
+    ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (got < 0) {
+        return errno == EAGAIN || errno == EINTR ? BH_AGAIN : BH_GONE;
+    }
+    if (got == 0) {
+        return BH_GONE;
+    }
+    message->have += (uint32_t)got;
+    if (!keep_all(message, &header)) {
+        *reason = "too many descriptors";
+        return BH_PROTOCOL;
+    }
+    return (int)got;
+}
+
+/* The header is there: whether a message can follow. */
+static int check_header(const struct bh_vu_header *header, const char **reason)
+{
+    if ((header->flags & BH_VU_VERSION_MASK) != BH_VU_VERSION) {
+        *reason = "version is not 1";
+        return BH_PROTOCOL;
+    }
+    if ((header->flags & ~(BH_VU_VERSION_MASK | BH_VU_NEED_REPLY)) != 0u) {
+        *reason = "a request with reply or unknown flags";
+        return BH_PROTOCOL;
+    }
+    if (header->size > sizeof(union bh_vu_payload)) {
+        *reason = "payload longer than any request's";
+        return BH_PROTOCOL;
+    }
+    return BH_OK;
+}
+
+int bh_vu_wire_receive(int socket, struct bh_vu_incoming *message, const char **reason)
+{
+    const uint32_t head = sizeof(message->header);
+    int got;
+
+    while (message->have < head) {
+        got = receive_some(socket, message, (uint8_t *)&message->header + message->have,
+                           head - message->have, reason);
+        if (got < 0) {
+            return got;
+        }
+        if (message->have == head) {
+            got = check_header(&message->header, reason);
+            if (got != BH_OK) {
+                return got;
+            }
+        }
+    }
+    /* Never more than this message: the next one's descriptors come with the next one's bytes. */
+    while (message->have < head + message->header.size) {
+        got = receive_some(socket, message, (uint8_t *)&message->payload + (message->have - head),
+                           head + message->header.size - message->have, reason);
+        if (got < 0) {
+            return got;
+        }
+    }
+    return BH_OK;
+}
+
+int bh_vu_wire_send(int socket, const struct bh_vu_header *header, const void *payload, int fd)
+{
+    uint8_t bytes[sizeof(*header) + sizeof(union bh_vu_payload)];
+    size_t length = sizeof(*header) + header->size;
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {.iov_base = bytes, .iov_len = length};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+    memcpy(bytes, header, sizeof(*header));
+    if (header->size != 0u) {
+        memcpy(bytes + sizeof(*header), payload, header->size);
+    }
+    if (fd >= 0) {
+        memset(&control, 0, sizeof(control));
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
+    }
+
+    ssize_t sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (sent == (ssize_t)length) {
+        return BH_OK;
+    }
+    return sent < 0 && (errno == EAGAIN || errno == EINTR) ? BH_AGAIN : BH_GONE;
+}

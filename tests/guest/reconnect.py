@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Kills the back end under a running guest, again and again, and looks for what was lost.
+
+    reconnect.py --daemon PATH [--kills 10] [--seed N]
+
+What it is: for each kind of ring, a guest whose root lies on the disk writes records and says on
+its console which ones fsync has acknowledged, beside a load that keeps the queues full.  The back
+end is killed (SIGKILL) at random moments and started again on the same socket; QEMU connects
+again by itself.  In the end every acknowledged record must be in the image, the file system must
+be clean, and the guest must have seen no error.  Standard output is TAP 13.
+What it is not: a test of the gate's restart, which the guest's front end never notices.
+"""
+import argparse
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+import run_guest
+import vm
+
+RECORD = 4096
+
+
+class Acknowledged(run_guest.Console):
+    """The guest's reports, and the records that it says are durable."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = {}
+        self.count = 0
+
+    def take(self, line):
+        super().take(line)
+        _, found, rest = line.partition("BULKHEAD ack ")
+        if found:
+            writer, number = rest.split()
+            self.records.setdefault(writer, []).append(int(number))
+            self.count += 1
+
+
+def watch(guest, console, until, what):
+    """Takes lines until `until()` holds."""
+    deadline = time.monotonic() + 60
+    while not until():
+        line = guest.line(0.05)
+        if line is None:
+            raise vm.Failure(f"the guest ended while {what}")
+        console.take(line)
+        if console.failed:
+            raise vm.Failure(f"the guest complained while {what}")
+        if time.monotonic() > deadline:
+            raise vm.Failure(f"nothing happens any more while {what}")
+
+
+def kill_again_and_again(guest, console, kills, dice):
+    watch(guest, console, lambda: console.count >= 8, "starting")
+    for number in range(1, kills + 1):
+        start = time.monotonic()
+        pause = dice.uniform(0, 1.5)
+        watch(guest, console, lambda: time.monotonic() >= start + pause, "running")
+        guest.kill_daemon()
+        guest.note(f"kill {number} after {console.count} records")
+        time.sleep(dice.uniform(0, 0.2))
+        guest.start_daemon()
+        goal = console.count + 8
+        watch(guest, console, lambda: console.count >= goal, f"resuming after kill {number}")
+
+
+def lost_records(image, console):
+    """Acknowledged records that the image does not hold."""
+    lost = []
+    for writer, numbers in sorted(console.records.items()):
+        data = subprocess.run(["debugfs", "-R", f"cat /acks/{writer}", str(image)],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+        for number in numbers:
+            line = f"{writer}-{number}\n".encode()
+            wanted = (line * (RECORD // len(line) + 1))[:RECORD]
+            if data[number * RECORD:(number + 1) * RECORD] != wanted:
+                lost.append(f"{writer}-{number}")
+    return lost
+
+
+def run(options, kills, seed):
+    """Runs one guest; gives (problems, a summary, path of the log)."""
+    console = Acknowledged()
+    problems = []
+    with vm.log_file(options) as log, vm.Vm(options, log) as guest:
+        try:
+            guest.start_daemon()
+            guest.start_qemu()
+            kill_again_and_again(guest, console, kills, random.Random(seed))
+            guest.say("stop")
+            for line in guest.console():
+                console.take(line)
+            code = guest.stop_daemon()
+            if code != 0:
+                problems.append(f"the back end ended with {code} on SIGTERM")
+            lost = lost_records(guest.image, console)
+            if lost:
+                problems.append(f"{len(lost)} acknowledged records are lost: {' '.join(lost[:8])}")
+            problems += run_guest.file_system_problems(guest.image)
+        except vm.Failure as failure:
+            problems.append(str(failure))
+        problems = console.problems(run_guest.CHECKS[options.mode]) + problems
+        for problem in problems:
+            guest.note(f"PROBLEM {problem}")
+    return problems, f"{console.count} records acknowledged, seed {seed}", log.name
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Kills a guest's back end; TAP.")
+    parser.add_argument("--daemon", required=True)
+    parser.add_argument("--arch", choices=("arm64", "x86"), default="arm64")
+    parser.add_argument("--transport", choices=("mmio", "pci"), default="mmio")
+    parser.add_argument("--queues", type=int, default=4)
+    parser.add_argument("--qemu", default="", help="another qemu-system-... than the host's")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    arguments = parser.parse_args()
+    print("TAP version 13\n1..2", flush=True)
+    failures = 0
+    for number, ring in enumerate(("split", "packed"), 1):
+        options = vm.Options(arguments.arch, arguments.transport, ring, arguments.queues,
+                             arguments.daemon, arguments.qemu, "restarts")
+        problems, summary, log = run(options, arguments.kills, arguments.seed)
+        failures += bool(problems)
+        print(f"{'not ok' if problems else 'ok'} {number} - {options.name()}: "
+              f"{arguments.kills} kills\n# {summary}")
+        for problem in problems:
+            print(f"# PROBLEM {problem}")
+        if problems:
+            print(f"# log: {log}")
+        else:
+            pathlib.Path(log).unlink()
+        sys.stdout.flush()
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
