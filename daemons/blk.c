@@ -149,9 +149,9 @@ static int blk_room(void)
     free_blocks = (uint16_t *)(void *)(order + count * QUEUE_SIZE);
     busy = (uint8_t *)(free_blocks + POOL_BLOCKS);
     bh_span_pool_init(&self.pool, spans, free_blocks, POOL_BLOCKS, POOL_SPANS);
-    for (uint16_t i = 0; i < count; i++) {
-        bh_queue_init(&self.queues[i], i, QUEUE_SIZE, order + (size_t)i * QUEUE_SIZE,
-                      busy + (size_t)i * QUEUE_SIZE, &self.pool);
+    for (size_t i = 0; i < count; i++) {
+        bh_queue_init(&self.queues[i], (uint16_t)i, QUEUE_SIZE, order + i * QUEUE_SIZE,
+                      busy + i * QUEUE_SIZE, &self.pool);
     }
     return BH_OK;
 }

@@ -85,6 +85,22 @@ static void watchdog_expired(void *context)
     (void)bh_notify_send(&self.notify, "WATCHDOG=1");
 }
 
+/* A queue that could not start has no fault of its own: `detail` tells. */
+static void log_fault(uint16_t queue, const char *detail)
+{
+    const struct bh_fault *fault = &self.device->queues[queue].fault;
+
+    if (fault->error == BH_OK) {
+        bh_log_event(BH_LOG_WARNING, "queue %u not started: %s", queue, detail);
+        return;
+    }
+    bh_log_event(BH_LOG_WARNING,
+                 "queue %u stopped: %s (%s): chain %u, descriptor %u: address %#jx, length %u, "
+                 "flags %#x",
+                 queue, fault->reason, bh_error_name(fault->error), fault->head, fault->index,
+                 (uintmax_t)fault->address, fault->length, fault->flags);
+}
+
 /* What a guest or front end causes goes to the log within limits. */
 static void port_notice(void *context, const struct bh_vu_notice *notice)
 {
@@ -105,16 +121,9 @@ static void port_notice(void *context, const struct bh_vu_notice *notice)
         bh_log_event(BH_LOG_WARNING, "front end refused at request %u: %s", notice->request,
                      detail);
         break;
-    case BH_VU_EVENT_FAULT: {
-        const struct bh_fault *fault = &self.device->queues[notice->queue].fault;
-        bh_log_event(BH_LOG_WARNING,
-                     "queue %u stopped: %s (%s): chain %u, descriptor %u: address %#jx, length %u, "
-                     "flags %#x",
-                     notice->queue, fault->reason != NULL ? fault->reason : detail,
-                     bh_error_name(fault->error), fault->head, fault->index,
-                     (uintmax_t)fault->address, fault->length, fault->flags);
+    case BH_VU_EVENT_FAULT:
+        log_fault(notice->queue, detail);
         break;
-    }
     case BH_VU_EVENT_MEMORY_LOST:
         bh_log_event(BH_LOG_WARNING, "memory was truncated by the front end: device stopped");
         break;

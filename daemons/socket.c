@@ -95,10 +95,11 @@ static int prepare_path(int fd, const struct sockaddr_un *address, const char *g
 static int listen_at(const struct bh_options *options, int *listen_fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(options->socket_path) >= sizeof(address.sun_path)) {
+    size_t length = strlen(options->socket_path);
+    if (length >= sizeof(address.sun_path)) {
         return report(options->socket_path, "cannot be made", ENAMETOOLONG);
     }
-    (void)strcpy(address.sun_path, options->socket_path);
+    memcpy(address.sun_path, options->socket_path, length);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         return report(options->socket_path, "cannot be made", errno);

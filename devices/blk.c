@@ -125,16 +125,18 @@ static void go_on(struct bh_blk *blk)
 {
     struct bh_device *device = blk->device;
 
-    blk->starved = !bh_blk_offer_waiting(blk);
-    for (uint16_t i = 0; i < device->queue_count && !blk->starved; i++) {
-        uint16_t index = (uint16_t)((blk->turn + i) % device->queue_count);
+    uint16_t left = device->queue_count;
 
+    blk->starved = !bh_blk_offer_waiting(blk);
+    while (left > 0u && !blk->starved) {
         /* More than a ring's worth cannot be there: used chains are not published yet. */
-        if (bh_device_kick(device, index)) {
+        if (bh_device_kick(device, blk->turn)) {
             blk->starved = true;
         }
-        if (blk->starved) {
-            blk->turn = (uint16_t)((index + 1u) % device->queue_count);
+        left--;
+        blk->turn++;
+        if (blk->turn >= device->queue_count) {
+            blk->turn = 0;
         }
     }
 }
@@ -161,15 +163,12 @@ static void blk_reset(struct bh_device *device)
 void bh_blk_requests_init(struct bh_blk *blk, struct bh_blk_request *requests, uint32_t count)
 {
     bh_fill(requests, 0, count * sizeof(requests[0]));
-    blk->free = NULL;
     for (uint32_t i = count; i > 0u; i--) {
         requests[i - 1u].blk = blk;
         requests[i - 1u].next = blk->free;
         blk->free = &requests[i - 1u];
     }
-    blk->waiting = NULL;
     blk->waiting_last = &blk->waiting;
-    blk->waiting_count = 0;
 }
 
 const struct bh_device_class bh_blk_class = {

@@ -113,7 +113,9 @@ static void fill_config(const struct bh_device *device, struct bh_blk_config *co
     const struct bh_blk *blk = device->class_data;
     const struct bh_blk_geometry *geometry = &blk->geometry;
     uint64_t offered = bh_device_features(device);
-    uint32_t physical_blocks = geometry->physical_block_size / geometry->block_size;
+    /* Sizes are powers of 2; not every processor divides. */
+    uint8_t block_exponent = exponent(geometry->block_size);
+    uint32_t physical_blocks = geometry->physical_block_size >> block_exponent;
 
     bh_fill(config, 0, sizeof(*config));
     config->capacity = BH_LE64(geometry->capacity / BH_BLK_SECTOR);
@@ -123,7 +125,7 @@ static void fill_config(const struct bh_device *device, struct bh_blk_config *co
     config->physical_block_exp = exponent(physical_blocks);
     config->min_io_size =
         BH_LE16(physical_blocks < UINT16_MAX ? (uint16_t)physical_blocks : UINT16_MAX);
-    config->opt_io_size = BH_LE32(geometry->optimal_io_size / geometry->block_size);
+    config->opt_io_size = BH_LE32(geometry->optimal_io_size >> block_exponent);
     config->writeback = (!geometry->write_through && blk->writeback) ? 1u : 0u;
     if ((offered & BH_BLK_F_MQ) != 0u) {
         config->num_queues = BH_LE16(device->queue_count);
@@ -186,7 +188,7 @@ static bool topology_fits(const struct bh_blk_geometry *geometry)
     return is_power_of_2(geometry->block_size) && geometry->block_size >= BH_BLK_SECTOR &&
            geometry->block_size <= 65536u && is_power_of_2(geometry->physical_block_size) &&
            geometry->physical_block_size >= geometry->block_size &&
-           geometry->optimal_io_size % geometry->block_size == 0u;
+           (geometry->optimal_io_size & (geometry->block_size - 1u)) == 0u;
 }
 
 /* A range operation: the largest segment, and the alignment that goes with it. */

@@ -87,8 +87,6 @@ static void segment_io_set(const struct bh_blk *blk, struct bh_blk_request *requ
 
     io->offset = segment->sector * BH_BLK_SECTOR;
     io->length = (uint64_t)segment->sector_count * BH_BLK_SECTOR;
-    io->durable = false;
-    io->unmap = false;
     if (io->op == BH_DISK_WRITE_ZEROES) {
         io->durable = blk->durable;
         io->unmap =
@@ -133,7 +131,8 @@ static int segment_offer(struct bh_blk_request *request)
     return request->answered ? request->result : 1;
 }
 
-/* Offers segments, one after another, as long as the disk answers at once. False: it has no room. */
+/* Offers segments, one after another, as long as the disk answers at once. False: it has no room.
+ */
 static bool segments_offer(struct bh_blk_request *request)
 {
     int result = BH_OK;

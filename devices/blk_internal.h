@@ -103,7 +103,7 @@ static inline void bh_blk_transfer(struct bh_blk *blk, struct bh_blk_request *re
     bh_blk_offer(request);
 }
 
-/* Makes the list of free requests. */
+/* Makes the lists of requests: all are free. The rest of `blk` is zeroes. */
 void bh_blk_requests_init(struct bh_blk *blk, struct bh_blk_request *requests, uint32_t count);
 
 #endif

@@ -16,8 +16,7 @@
 
 static int disk_start(struct bh_disk *disk)
 {
-    const int fds[2] = {disk->resource.fd, disk->resource.direct_fd};
-    int result = bh_ring_open(&disk->ring, disk->depth, fds, fds[1] >= 0 ? 2u : 1u);
+    int result = bh_ring_open(&disk->ring, disk->depth);
     if (result != BH_OK) {
         return result;
     }

@@ -29,13 +29,10 @@ _Static_assert(offsetof(struct bh_span, length) == offsetof(struct iovec, iov_le
 
 #define DISK_RETRY_USECS 10000u
 #define DISK_TRIES_MAX   16u /* of one submission that the kernel interrupts */
-#define DISK_FILL        (64u * 1024u)
+#define DISK_FILL        65536u
 
 /* Never written: all of it is the kernel's one page of zeroes. Aligned for direct I/O. */
 static const uint8_t zeroes[DISK_FILL] __attribute__((aligned(4096)));
-
-/* Places in the ring's table of descriptors. */
-enum { FILE_CACHED, FILE_DIRECT };
 
 enum step { STEP_MOVE, STEP_PUNCH, STEP_ZERO, STEP_FILL, STEP_COMMIT, STEP_ERASE };
 
@@ -44,7 +41,7 @@ struct notes {
     uint64_t done;
     uint8_t step;
     uint8_t tries;
-    uint8_t file;
+    bool direct; /* through direct_fd */
     uint8_t unused[5];
 };
 
@@ -123,9 +120,8 @@ static void queue_step(struct bh_disk *disk, struct bh_disk_io *io, enum step st
         io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
         break;
     }
-    sqe->fd = step == STEP_MOVE ? notes->file : FILE_CACHED;
-    io_uring_sqe_set_flags(sqe, disk->resource.may_block ? IOSQE_FIXED_FILE | IOSQE_ASYNC
-                                                         : IOSQE_FIXED_FILE);
+    sqe->fd = step == STEP_MOVE && notes->direct ? disk->resource.direct_fd : disk->resource.fd;
+    io_uring_sqe_set_flags(sqe, disk->resource.may_block ? IOSQE_ASYNC : 0u);
     io_uring_sqe_set_data(sqe, io);
 }
 
@@ -155,17 +151,16 @@ static void queue_zeroes(struct bh_disk *disk, struct bh_disk_io *io)
 
 /* Direct I/O wants offset, lengths and memory aligned; what is not goes through the page cache,
  * which the kernel keeps coherent with it. */
-static uint8_t choose_file(const struct bh_disk *disk, const struct bh_disk_io *io)
+static bool can_be_direct(const struct bh_disk *disk, const struct bh_disk_io *io)
 {
     uint64_t bits = io->offset;
     if (disk->resource.direct_fd < 0) {
-        return FILE_CACHED;
+        return false;
     }
     for (uint32_t i = 0; i < io->span_count; i++) {
         bits |= (uint64_t)(uintptr_t)io->spans[i].base | io->spans[i].length;
     }
-    return (bits & ((uint64_t)disk->resource.direct_alignment - 1u)) == 0u ? FILE_DIRECT
-                                                                           : FILE_CACHED;
+    return (bits & ((uint64_t)disk->resource.direct_alignment - 1u)) == 0u;
 }
 
 /* Whether a change would reach beyond the end of a file that has shrunk: the kernel would make it
@@ -198,7 +193,7 @@ static int disk_submit(void *context, struct bh_disk_io *io)
     switch (io->op) {
     case BH_DISK_READ:
     case BH_DISK_WRITE:
-        notes_of(io)->file = choose_file(disk, io);
+        notes_of(io)->direct = can_be_direct(disk, io);
         queue_step(disk, io, STEP_MOVE);
         break;
     case BH_DISK_FLUSH:
@@ -257,7 +252,7 @@ static void after_transfer(struct bh_disk *disk, struct bh_disk_io *io, uint32_t
     if (notes->done < io->length) {
         if (notes->step == STEP_MOVE) {
             advance(io, count);
-            notes->file = choose_file(disk, io);
+            notes->direct = can_be_direct(disk, io);
         }
         queue_step(disk, io, (enum step)notes->step);
     } else if (notes->step == STEP_FILL && io->durable) {
@@ -304,8 +299,8 @@ static void after_failure(struct bh_disk *disk, struct bh_disk_io *io, int numbe
         queue_step(disk, io, (enum step)notes->step);
         return;
     }
-    if (notes->step == STEP_MOVE && notes->file == FILE_DIRECT && number == EINVAL) {
-        notes->file = FILE_CACHED; /* stricter than it said */
+    if (notes->step == STEP_MOVE && notes->direct && number == EINVAL) {
+        notes->direct = false; /* stricter than it said */
         queue_step(disk, io, STEP_MOVE);
         return;
     }

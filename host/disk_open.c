@@ -173,13 +173,22 @@ static int open_direct(struct bh_disk_resource *resource, const char *path)
 
 static int prepare(struct bh_disk_resource *resource, const struct bh_disk_setup *setup)
 {
-    int result = lock_resource(setup->path, resource->fd, setup->read_only);
-    if (result != BH_OK) {
-        return result;
-    }
-    result = bh_disk_probe(resource);
+    int result = bh_disk_probe(resource);
     if (result != BH_OK) {
         bh_log(BH_LOG_ERROR, "%s: cannot be examined", setup->path);
+        return result;
+    }
+    if (setup->direct) {
+        result = open_direct(resource, setup->path);
+        if (result != BH_OK) {
+            return result;
+        }
+    }
+    /* On the description whose writes can outlive the process: direct ones. Those through the page
+     * cache end before it does. */
+    result = lock_resource(setup->path, setup->direct ? resource->direct_fd : resource->fd,
+                           setup->read_only);
+    if (result != BH_OK) {
         return result;
     }
     if (resource->size < BH_BLK_SECTOR) {
@@ -190,7 +199,7 @@ static int prepare(struct bh_disk_resource *resource, const struct bh_disk_setup
         bh_log(BH_LOG_WARNING, "%s: the last %u bytes are no whole sector and are left out",
                setup->path, (unsigned int)(resource->size % BH_BLK_SECTOR));
     }
-    return setup->direct ? open_direct(resource, setup->path) : BH_OK;
+    return BH_OK;
 }
 
 int bh_disk_resource_open(struct bh_disk_resource *resource, const struct bh_disk_setup *setup)

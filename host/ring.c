@@ -43,19 +43,17 @@ static int ring_register(const struct io_uring *ring, unsigned int what, void *a
 
 static int ring_restrict(const struct io_uring *ring)
 {
-    struct io_uring_restriction rules[RING_OPERATIONS + 2u] = {0};
+    struct io_uring_restriction rules[RING_OPERATIONS + 1u] = {0};
     for (uint32_t i = 0; i < RING_OPERATIONS; i++) {
         rules[i].opcode = IORING_RESTRICTION_SQE_OP;
         rules[i].sqe_op = ring_operations[i];
     }
-    rules[RING_OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-    rules[RING_OPERATIONS].sqe_flags = IOSQE_FIXED_FILE;
-    rules[RING_OPERATIONS + 1u].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    rules[RING_OPERATIONS + 1u].sqe_flags = IOSQE_ASYNC;
-    return ring_register(ring, IORING_REGISTER_RESTRICTIONS, rules, RING_OPERATIONS + 2u);
+    rules[RING_OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    rules[RING_OPERATIONS].sqe_flags = IOSQE_ASYNC;
+    return ring_register(ring, IORING_REGISTER_RESTRICTIONS, rules, RING_OPERATIONS + 1u);
 }
 
-int bh_ring_open(struct io_uring *ring, uint32_t depth, const int *fds, uint32_t fd_count)
+int bh_ring_open(struct io_uring *ring, uint32_t depth)
 {
     unsigned int workers[2] = {RING_WORKERS, RING_WORKERS};
     int result = ring_init(ring, depth);
@@ -63,10 +61,7 @@ int bh_ring_open(struct io_uring *ring, uint32_t depth, const int *fds, uint32_t
         bh_log(BH_LOG_ERROR, "io_uring is not available (errno %d)", -result);
         return result == -EPERM ? BH_UNSUPPORTED : bh_error_from_errno(-result);
     }
-    result = io_uring_register_files(ring, fds, fd_count);
-    if (result >= 0) {
-        result = ring_restrict(ring);
-    }
+    result = ring_restrict(ring);
     if (result >= 0) {
         (void)io_uring_register_iowq_max_workers(ring, workers); /* kernels before 5.15 have none */
         result = ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);

@@ -155,6 +155,7 @@ def end_group(process):
 
 def run_program(test, timeout, tap_dir):
     """Returns (stdout, stderr, exit code or None after a timeout)."""
+    tap_dir = os.path.abspath(tap_dir)
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT='TAP')
     env.update(test.get('env') or {})
     log = os.path.join(tap_dir, safe_name(test['name']))
@@ -218,9 +219,13 @@ def load_tests(build):
     try:
         text = subprocess.run(['meson', 'introspect', '--tests', build], check=True,
                               stdout=subprocess.PIPE).stdout
-        return json.loads(text)
+        tests = json.loads(text)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
         sys.exit('cannot list the tests of %s: %s' % (build, error))
+    for test in tests:
+        # As `meson test` has it: names of built programs among the arguments are relative to the build directory.
+        test['workdir'] = test.get('workdir') or os.path.abspath(build)
+    return tests
 
 
 def in_suite(test, wanted):

@@ -15,7 +15,7 @@ packages=(
     # freestanding builds
     gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu gcc-arm-linux-gnueabihf gcc-arm-none-eabi
     # guests and third-party back ends and front ends
-    qemu-system-arm qemu-system-x86 qemu-utils qemu-system-common e2fsprogs cpio xz-utils
+    qemu-system-arm qemu-system-x86 qemu-utils qemu-system-common e2fsprogs
 )
 
 missing=()

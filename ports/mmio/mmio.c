@@ -331,7 +331,7 @@ static int queue_notify_write(struct bh_mmio *mmio, uint32_t value)
 static bool is_config_access(uint32_t offset, uint32_t size)
 {
     return offset >= BH_MMIO_CONFIG && offset < BH_MMIO_SIZE &&
-           (size == 1u || size == 2u || size == 4u || size == 8u) && offset % size == 0u;
+           (size == 1u || size == 2u || size == 4u || size == 8u) && (offset & (size - 1u)) == 0u;
 }
 
 static uint64_t config_read(const struct bh_mmio *mmio, uint32_t offset, uint32_t size)

@@ -37,6 +37,20 @@ static uint64_t stride(bool is_packed, uint16_t queue_size)
     return (head + entry * queue_size + ALIGNMENT - 1u) & ~(uint64_t)(ALIGNMENT - 1u);
 }
 
+/* The entries that a region made here has for each queue: as many as a ring can be long. QEMU asks
+ * for the size that its device was given, but its virtio-mmio lets the guest choose up to 1024. */
+static uint16_t longest(const struct bh_vu_backend *backend)
+{
+    uint16_t size = 0;
+
+    for (uint16_t i = 0; i < backend->ring_count; i++) {
+        if (backend->device->queues[i].size_max > size) {
+            size = backend->device->queues[i].size_max;
+        }
+    }
+    return size;
+}
+
 static int check_counts(struct bh_vu_backend *backend, uint16_t queue_count, uint16_t queue_size)
 {
     if (queue_count == 0u || queue_count > backend->ring_count || queue_size == 0u) {
@@ -72,7 +86,7 @@ int bh_vu_inflight_get(struct bh_vu_backend *backend, const struct bh_vu_infligh
         return error;
     }
 
-    uint64_t size = stride(packed(backend), wanted->queue_size) * wanted->queue_count;
+    uint64_t size = stride(packed(backend), longest(backend)) * wanted->queue_count;
 
     reply->fd = make_file(size);
     if (reply->fd < 0) {
@@ -118,7 +132,11 @@ int bh_vu_inflight_set(struct bh_vu_backend *backend, const struct bh_vu_infligh
     backend->inflight.piece = piece;
     backend->inflight.size = given->mmap_size;
     backend->inflight.queue_count = given->queue_count;
+    /* One of ours comes back by its size; another back end's has what the front end says. */
     backend->inflight.queue_size = given->queue_size;
+    if (given->mmap_size == stride(packed(backend), longest(backend)) * given->queue_count) {
+        backend->inflight.queue_size = longest(backend);
+    }
     return BH_OK;
 }
 

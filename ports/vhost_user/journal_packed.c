@@ -140,7 +140,7 @@ static int walk_chain(struct bh_vu_journal *journal, uint16_t first)
     uint16_t count = journal->entries[first].count;
     uint16_t at = first;
 
-    if (count == 0u || count > journal->size) {
+    if (count == 0u) {
         return BH_PROTOCOL;
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -239,8 +239,8 @@ int bh_vu_regions_guest(const struct bh_vu_backend *backend, uint64_t user, uint
         const struct bh_vu_region *region = &backend->wire[i];
         uint64_t offset = user - region->user_address;
 
-        if (user >= region->user_address && offset < region->size &&
-            length <= region->size - offset) {
+        /* An address below the region wraps around to a huge offset. */
+        if (offset < region->size && length <= region->size - offset) {
             *guest = region->guest_address + offset;
             return BH_OK;
         }

@@ -141,7 +141,8 @@ int bh_vu_on_set_mem_table(struct bh_vu_backend *backend, struct bh_vu_incoming 
     uint32_t count = message->payload.table.count;
 
     (void)reply;
-    if (count == 0u || count > BH_VU_REGIONS_MAX || count != message->fd_count ||
+    /* There are one to eight descriptors: so this bounds the count too. */
+    if (count != message->fd_count ||
         message->header.size != 8u + count * sizeof(struct bh_vu_region)) {
         return bh_vu_because(backend, BH_PROTOCOL, "regions, size and descriptors do not agree");
     }
@@ -185,8 +186,8 @@ static int check_config(struct bh_vu_backend *backend, const struct bh_vu_incomi
 {
     const struct bh_vu_config *config = &message->payload.config;
 
-    if (config->size > BH_VU_CONFIG_MAX ||
-        message->header.size != BH_VU_CONFIG_HEADER + config->size) {
+    /* The table bounds the size of the message: so this bounds that of the field too. */
+    if (config->size != message->header.size - BH_VU_CONFIG_HEADER) {
         return bh_vu_because(backend, BH_PROTOCOL, "configuration size does not fit the message");
     }
     return BH_OK;

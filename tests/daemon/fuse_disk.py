@@ -52,7 +52,8 @@ class FuseDisk:
         self.data = bytearray(size)
         self.fail = {}
         self.delay = {}
-        self.seen = []  # operations that came for the image
+        self.seen = []      # operations that came for the image
+        self.answered = []  # and those that were answered
         self.device = os.open('/dev/fuse', os.O_RDWR)
         os.makedirs(folder, exist_ok=True)
         mount('disk', folder, 'fuse', 'fd=%d,rootmode=40755,user_id=%d,group_id=%d,allow_other'
@@ -85,6 +86,7 @@ class FuseDisk:
                 number, answer = error.errno, b''
             try:
                 os.write(self.device, struct.pack('<IiQ', 16 + len(answer), -number, unique) + answer)
+                self.answered.append(opcode)
             except OSError:
                 pass  # the request was given up
 

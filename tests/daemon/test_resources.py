@@ -128,7 +128,7 @@ class Served(daemon.Case):
     def test_served_queues(self):
         self.assertEqual(self.serve('--num-queues', '3').info()['queues'], '1 of 3')
 
-    # [BH-BLK-16] Read-only is read-only, and [BH-BLK-17] the right is missing too.
+    # [BH-BLK-16] Read-only is read-only.
     def test_served_read_only(self):
         blk = self.serve('--read-only')
         info = blk.info()
@@ -136,12 +136,18 @@ class Served(daemon.Case):
         self.assertEqual((info['discard'], info['write-zeroes']), ('0 sectors', '0 sectors'))
         self.assertEqual(blk.read(1, SECTOR), b'\2' * SECTOR)
         self.assertFalse(blk.write(1, b'x' * SECTOR))
+
+    # [BH-BLK-17] The right is missing, not only the will.
+    def test_served_read_only_descriptor(self):
+        blk = self.serve('--read-only')
+        blk.info()
+        if not os.access('/proc/%d/fd' % blk.pid, os.R_OK):
+            self.skipTest('only root may look into a process that is not dumpable')
         flags = [pathlib.Path('/proc/%d/fdinfo/%s' % (blk.pid, fd)).read_text(encoding='utf-8')
                  for fd in os.listdir('/proc/%d/fd' % blk.pid)
                  if os.readlink('/proc/%d/fd/%s' % (blk.pid, fd)) == self.image]
         self.assertTrue(flags)
         for text in flags:
-            self.assertRegex(text, r'flags:\s+0*[0-7]*0\n')  # O_RDONLY
             self.assertEqual(int(text.split('flags:')[1].split()[0], 8) & os.O_ACCMODE, os.O_RDONLY)
 
     def test_served_two_readers(self):

@@ -57,7 +57,7 @@ static inline uint32_t fuzz_u32(struct fuzz_input *input)
     return (uint32_t)fuzz_take(input, 4);
 }
 
-/* Memory that the guest rewrites: address (16 bits, modulo `size`), a length byte, that many bytes. */
+/* Memory that the guest rewrites: address (16 bits, modulo `size`), a length byte, the bytes. */
 static inline void fuzz_poke(struct fuzz_input *input, uint8_t *memory, size_t size)
 {
     size_t at = fuzz_u16(input) % size;

@@ -2,10 +2,11 @@
 /*
  * A fuzzer for a whole device: the input is a guest's register accesses, what it writes into its
  * memory, and when and how the disk answers. Behind the registers are the mmio port, core/ and the
- * block model. What the disk is asked for is checked against the guest's memory and the disk's size;
- * in the end everything must come back, and a reset must work.
+ * block model. What the disk is asked for is checked against the guest's memory and the disk's
+ * size; in the end everything must come back, and a reset must work.
  *
- * Input: u8 kind of disk, then steps: u8 operation and its operands. make_seeds.py writes this format.
+ * Input: u8 kind of disk, then steps: u8 operation and its operands. make_seeds.py writes this
+ * format.
  */
 #include "fuzz_input.h"
 
@@ -314,7 +315,7 @@ static void request(struct world *world, struct fuzz_input *input)
         uint32_t avail = queue * QUEUE_AREA + DRIVER_AREA;
         struct cursor *cursor = &world->cursors[queue];
 
-        poke16(world, avail + 4 + 2 * (cursor->next % world->size), head);
+        poke16(world, avail + 4 + 2u * (uint32_t)(cursor->next % world->size), head);
         cursor->next++;
         poke16(world, avail + 2, cursor->next);
     }

@@ -137,18 +137,21 @@ static void run(struct world *world)
     read_replies(world);
 }
 
-/* The front end goes; once everything is back, the session must be over. */
+/* The front end goes; once everything is back, the session must be over. What it sent before is
+ * still obeyed, and may take further requests. */
 static void end(struct world *world)
 {
     struct machine *machine = &world->machine;
 
     (void)close(world->socket);
     run(world);
-    for (unsigned i = 0; i < HELD; i++) {
-        machine_finish(machine, 0);
+    for (unsigned i = 0; machine->closed == 0 && i < STEPS_MAX; i++) {
+        for (unsigned j = 0; j < HELD; j++) {
+            machine_finish(machine, 0);
+        }
+        bh_device_flush(&machine->device);
+        run(world);
     }
-    bh_device_flush(&machine->device);
-    run(world);
     FUZZ_CHECK(machine->closed == 1);
     FUZZ_CHECK(machine->memory.region_count == 0);
     bh_vu_backend_destroy(machine->backend);
@@ -219,14 +222,14 @@ static void send_any(struct world *world, struct fuzz_input *input)
     uint32_t flags = fuzz_u8(input);
     uint32_t length = fuzz_u8(input);
     uint8_t payload[256 + sizeof(uint64_t)];
-    int fds[16];
+    int fds[16] = {0};
     uint32_t count;
     uint32_t size;
 
     for (uint32_t i = 0; i < length; i++) {
         payload[i] = fuzz_u8(input);
     }
-    size = length + (uint32_t)(int8_t)fuzz_u8(input);
+    size = (uint32_t)((int32_t)length + (int8_t)fuzz_u8(input));
     count = fuzz_u8(input) % 16;
     for (uint32_t i = 0; i < count; i++) {
         fds[i] = open_kind(world, fuzz_u8(input));

@@ -3,15 +3,17 @@
 """Writes the seeds of the fuzzers: inputs that come close to the known bug classes of virtio back ends.
 
 Each seed is named after a class and says in one line what it does. Classes that have no place behind a ring or a register
-page (messages and descriptors of vhost-user, network headers, vsock, file names) have no seed here. The formats are those of
-fuzz_rings.c and fuzz_mmio.c.
+page or a message (network headers, vsock, file names) have no seed here. The formats are those of fuzz_rings.c and
+fuzz_mmio.c; vu_seeds.py has that of fuzz_vhost_user.c.
 
-Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings and DIRECTORY/mmio)
+Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio and /vhost_user)
 """
 
 import os
 import struct
 import sys
+
+import vu_seeds
 
 NEXT, WRITE, INDIRECT, AVAIL, USED = 1, 2, 4, 1 << 7, 1 << 15
 
@@ -423,7 +425,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     count = 0
-    for group, seeds in (('rings', ring_seeds), ('mmio', mmio_seeds)):
+    for group, seeds in (('rings', ring_seeds), ('mmio', mmio_seeds), ('vhost_user', vu_seeds.seeds)):
         folder = os.path.join(sys.argv[1], group)
         os.makedirs(folder, exist_ok=True)
         for packed in (False, True):

@@ -189,27 +189,31 @@ acknowledge() { # WRITER
 }
 
 # Load beside the writers, so that many requests are in flight when the back end dies.
-load() {
+load() { # NAME OPTION...: fio, until the host says "stop"
+    name=$1
+    shift
     rounds=0
     while [ ! -e /tmp/stop ]; do
-            $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --size=4M \
-            --name=load1 --name=load2 --ioengine=io_uring >/tmp/output 2>&1 || {
-            report 1 load "round $rounds"
-            sed 's/^/  /' /tmp/output
+        $FIO "$@" >/tmp/output-$name 2>&1 || {
+            report 1 $name "round $rounds"
+            sed 's/^/  /' /tmp/output-$name
             return
         }
         rounds=$((rounds + 1))
     done
-    report 0 load "$rounds rounds"
+    report 0 $name "$rounds rounds"
 }
 
 # Until the host says "stop" on the console.
 check_restarts() {
-    mkdir -p /acks
+    mkdir /acks
     for writer in a b c d; do
         acknowledge $writer &
     done
-    load &
+    load load-writes --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --name=one \
+        --size=4M --name=two --ioengine=io_uring --size=1M --bs=4k --fdatasync=1 &
+    # Reads overtake flushes, so what is in flight does not lie side by side in the ring.
+    load load-reads --filename=$DISK --readonly --rw=randread --bs=4k --size=4M --name=three &
     while read -r word; do
         [ "$word" = stop ] && break
     done </dev/console
@@ -223,6 +227,19 @@ leave_a_file() {
     head -c $((3 * MIB + 123)) /dev/urandom >/left-behind
     sync
     echo "BULKHEAD note left-behind $(sha256sum </left-behind | cut -d' ' -f1)"
+}
+
+# What demo.sh shows: a file that outlives the guest, and fio while the back end is killed.
+show() {
+    if [ -e /written-by-an-earlier-boot ]; then
+        report 0 found "$(cat /written-by-an-earlier-boot)"
+        return
+    fi
+    echo "hello from the first boot" >/written-by-an-earlier-boot
+    mkdir /data
+    echo "BULKHEAD note fio begins"
+    run fio-verify $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --loops=4 \
+        --name=one --name=two --ioengine=io_uring
 }
 
 check_kernel() {
@@ -258,6 +275,9 @@ write-through)
 restarts)
     mkdir /data
     check_restarts
+    ;;
+demo)
+    show
     ;;
 esac
 check_kernel

@@ -50,6 +50,8 @@ def watch(guest, console, until, what):
             raise vm.Failure(f"the guest ended while {what}")
         console.take(line)
         if console.failed:
+            while guest.line(0.5):
+                pass  # the details go to the log
             raise vm.Failure(f"the guest complained while {what}")
         if time.monotonic() > deadline:
             raise vm.Failure(f"nothing happens any more while {what}")
@@ -115,7 +117,7 @@ def main():
     parser.add_argument("--daemon", required=True)
     parser.add_argument("--arch", choices=("arm64", "x86"), default="arm64")
     parser.add_argument("--transport", choices=("mmio", "pci"), default="mmio")
-    parser.add_argument("--queues", type=int, default=4)
+    parser.add_argument("--queues", type=int, default=1)
     parser.add_argument("--qemu", default="", help="another qemu-system-... than the host's")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))

@@ -88,7 +88,7 @@ def qemu_command(options, guest, socket):
     }[options.arch, options.transport]
     program = qemu_program(options)
     chardev = f"socket,id=disk,path={socket}"
-    if options.mode == "restarts":
+    if options.mode in ("restarts", "demo"):
         chardev += ",reconnect-ms=300" if qemu_version(program) >= (9, 2) else ",reconnect=1"
     device = "vhost-user-blk-pci" if options.transport == "pci" else "vhost-user-blk"
     console = "ttyAMA0" if options.arch == "arm64" else "ttyS0"
@@ -179,10 +179,11 @@ class Vm:
         self.note("back end: " + " ".join(command))
         self.daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log,
                                        stderr=self.log)
-        deadline = time.monotonic() + 10
+        # A successor waits for the last I/O of the one before it.
+        deadline = time.monotonic() + 60
         while not listening(self.socket):
             if self.daemon.poll() is not None:
-                raise Failure(f"the back end ended at once with {self.daemon.returncode}")
+                raise Failure(f"the back end did not start: exit code {self.daemon.returncode}")
             if time.monotonic() > deadline:
                 raise Failure("the back end does not listen")
             time.sleep(0.01)

@@ -168,6 +168,10 @@ class RunTests(unittest.TestCase):
         self.add('a', 'echo 1..1; [ "$CMOCKA_MESSAGE_OUTPUT$OWN" = TAPyes ] && echo ok 1 - x')
         self.expect(0, '1 passed, 0 failed')
 
+    def test_program_runs_in_the_build_directory(self):
+        self.add('a', 'echo 1..1; [ "$(pwd -P)" = "$(cd %s && pwd -P)" ] && echo ok 1 - x' % self.path)
+        self.expect(0, '1 passed, 0 failed')
+
     def test_tap_log_is_kept(self):
         self.add('a', 'echo 1..1; echo ok 1 - x', parallel=False)
         self.expect(0, '1 passed, 0 failed')

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A block device on the bench: the model between a raw guest (ring_guest.h), a disk in memory
- * (fake_disk.h), and a port that counts. Requests are laid out by hand, so that they can be right or
- * wrong in any way.
+ * (fake_disk.h), and a port that counts. Requests are laid out by hand, so that they can be right
+ * or wrong in any way.
  */
 #ifndef BLK_RIG_H
 #define BLK_RIG_H

@@ -77,12 +77,8 @@ static void check(const struct fake_disk *disk, const struct bh_disk_io *io)
     }
 }
 
-static int submit(void *context, struct bh_disk_io *io)
+static int take(struct fake_disk *disk, struct bh_disk_io *io)
 {
-    struct fake_disk *disk = context;
-
-    check(disk, io);
-    disk->offers++;
     if (disk->refuse != BH_OK) {
         return disk->refuse;
     }
@@ -103,6 +99,23 @@ static int submit(void *context, struct bh_disk_io *io)
         end(disk, io);
     }
     return BH_OK;
+}
+
+static int submit(void *context, struct bh_disk_io *io)
+{
+    struct fake_disk *disk = context;
+    int result;
+
+    assert_false(disk->inside);
+    disk->inside = true;
+    check(disk, io);
+    disk->offers++;
+    if (disk->on_submit != NULL) {
+        disk->on_submit(disk->context);
+    }
+    result = take(disk, io);
+    disk->inside = false;
+    return result;
 }
 
 static void commit(void *context)

@@ -32,6 +32,9 @@ struct fake_disk {
     uint32_t held_count;
     struct fake_op log[FAKE_DISK_LOG]; /* of everything that was taken */
     uint32_t log_count;
+    void (*on_submit)(void *context); /* before an operation is looked at; NULL: nothing */
+    void *context;
+    bool inside;     /* submit is under way: it must not be entered again */
     uint32_t offers; /* submits, refused ones included */
     uint32_t commits;
     struct bh_blk_lifetime wear;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A whole device life in one process: driver/'s block driver over its mmio transport, the mmio port,
- * the block model, a disk in memory. The bus between transport and port plays the hypervisor: it
- * holds the guest on a write that has to be repeated, as long as the disk has something to finish.
+ * A whole device life in one process: driver/'s block driver over its mmio transport, the mmio
+ * port, the block model, a disk in memory. The bus between transport and port plays the hypervisor:
+ * it holds the guest on a write that has to be repeated, as long as the disk has something to
+ * finish.
  */
 #ifndef LIFE_RIG_H
 #define LIFE_RIG_H

@@ -386,3 +386,42 @@ void guest_expect_span(struct guest *guest, const struct bh_span *span, uint64_t
     assert_int_equal(span->length, length);
     assert_ptr_equal(span->base, guest_at(guest, address));
 }
+
+static void check_span(const struct guest *guest, const struct bh_span *span, bool writable)
+{
+    uint32_t i;
+
+    for (i = 0; i < guest->memory.region_count; i++) {
+        const struct bh_region *region = &guest->regions[i];
+
+        if (span->base >= region->base && span->base < region->base + region->size) {
+            assert_true(span->length > 0);
+            assert_true(span->length <= (size_t)(region->base + region->size - span->base));
+            assert_true((region->access & (writable ? BH_ACCESS_WRITE : BH_ACCESS_READ)) != 0);
+            return;
+        }
+    }
+    fail_msg("a span outside the guest's memory");
+}
+
+void guest_check_chain(const struct guest *guest, const struct bh_chain *chain)
+{
+    uint32_t count = (uint32_t)chain->readable_count + chain->writable_count;
+    uint64_t readable = 0;
+    uint64_t writable = 0;
+    uint32_t i;
+
+    assert_true(count <= GUEST_BLOCK_SPANS);
+    for (i = 0; i < count; i++) {
+        bool is_writable = i >= chain->readable_count;
+
+        check_span(guest, &chain->spans[i], is_writable);
+        if (is_writable) {
+            writable += chain->spans[i].length;
+        } else {
+            readable += chain->spans[i].length;
+        }
+    }
+    assert_int_equal(readable, chain->readable_bytes);
+    assert_int_equal(writable, chain->writable_bytes);
+}

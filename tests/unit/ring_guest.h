@@ -168,4 +168,8 @@ void guest_complete(struct guest *guest, struct bh_chain *chain, uint32_t writte
 void guest_expect_span(struct guest *guest, const struct bh_span *span, uint64_t address,
                        size_t length);
 
+/* Whatever a hostile ring held: no more spans than the limit, each within one region and its
+ * rights, and the sums are theirs. */
+void guest_check_chain(const struct guest *guest, const struct bh_chain *chain);
+
 #endif

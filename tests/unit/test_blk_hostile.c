@@ -54,6 +54,46 @@ static void test_empty_status(void **state)
     expect_violation(rig);
 }
 
+/* [BH-BLK-4] A last byte that the device may only read is none either. */
+static void test_readable_status(void **state)
+{
+    struct blk_rig *rig = *state;
+    const struct guest_buffer buffers[] = {
+        {RIG_HEADER(0), 16, R}, {RIG_DATA, 512, R}, {RIG_STATUS(0), 1, R}};
+
+    rig_header(rig, 0, WRITE, 0);
+    guest_offer(&rig->guest, buffers, 3, 0);
+    expect_violation(rig);
+    assert_int_equal(*guest_at(&rig->guest, RIG_STATUS(0)), 0xee);
+}
+
+/* [BH-BLK-4] Nor is a header that the device may only write. */
+static void test_writable_header(void **state)
+{
+    struct blk_rig *rig = *state;
+    const struct guest_buffer buffers[] = {{RIG_HEADER(0), 16, W}, {RIG_STATUS(0), 1, W}};
+
+    rig_header(rig, 0, BH_BLK_T_FLUSH, 0);
+    guest_offer(&rig->guest, buffers, 2, 0);
+    expect_violation(rig);
+}
+
+/* Violations use nothing up: the device can be reset more often than it has requests. */
+static void test_class_10_violation_leaks_nothing(void **state)
+{
+    struct blk_rig *rig = *state;
+
+    for (uint32_t i = 0; i < 2 * RIG_REQUESTS; i++) {
+        rig_header(rig, 0, READ, 0);
+        guest_offer_one(&rig->guest, RIG_HEADER(0), 16, R, 0);
+        rig->failures = 0;
+        expect_violation(rig);
+        assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+        rig_negotiate(rig, RIG_FEATURES);
+    }
+    rig_request(rig, READ, 0, RIG_DATA, 512, W, BH_BLK_S_OK, 513);
+}
+
 /* [BH-BLK-4] */
 static void test_class_07_short_header(void **state)
 {
@@ -156,6 +196,33 @@ static void test_header_in_crumbs(void **state)
     rig_kick(rig);
     rig_expect(rig, 0, BH_BLK_S_OK, 21);
     assert_memory_equal(guest_at(&rig->guest, RIG_DATA), "bench disk\0\0\0\0\0\0\0\0\0\0", 20);
+    rig_header(rig, 0, READ, 1);
+    memset(rig->disk.data + 512, 0x33, 512);
+    buffers[8] = (struct guest_buffer){RIG_DATA, 512, W};
+    buffers[9] = (struct guest_buffer){RIG_STATUS(0), 1, W};
+    guest_table(&rig->guest, GUEST_TABLE, buffers, 10);
+    guest_offer_indirect(&rig->guest, GUEST_TABLE, 10 * 16, 0);
+    rig_kick(rig);
+    rig_expect(rig, 0, BH_BLK_S_OK, 513);
+    assert_int_equal(*guest_at(&rig->guest, RIG_DATA + 511), 0x33);
+    rig_header(rig, 0, WRITE, 2);
+    buffers[8].flags = R;
+    guest_table(&rig->guest, GUEST_TABLE, buffers, 10);
+    guest_offer_indirect(&rig->guest, GUEST_TABLE, 10 * 16, 0);
+    rig_kick(rig);
+    rig_expect(rig, 0, BH_BLK_S_OK, 1);
+    assert_int_equal(fake_disk_last(&rig->disk)->span_count, 1);
+    assert_int_equal(rig->disk.data[2 * 512 + 511], 0x33);
+    rig_header(rig, 0, BH_BLK_T_DISCARD, 0);
+    rig_segment(rig, RIG_DATA, 1, 1, 0);
+    buffers[8] = (struct guest_buffer){RIG_DATA, 7, R};
+    buffers[9] = (struct guest_buffer){RIG_DATA + 7, 9, R};
+    buffers[10] = (struct guest_buffer){RIG_STATUS(0), 1, W};
+    guest_table(&rig->guest, GUEST_TABLE, buffers, 11);
+    guest_offer_indirect(&rig->guest, GUEST_TABLE, 11 * 16, 0);
+    rig_kick(rig);
+    rig_expect(rig, 0, BH_BLK_S_OK, 1);
+    assert_int_equal(fake_disk_last(&rig->disk)->offset, 512);
 }
 
 /* Data on the wrong side, or on both. */
@@ -432,6 +499,36 @@ static void test_class_02_rewritten_request(void **state)
     assert_int_equal(rig->failures, 0);
 }
 
+/* Makes a used request available again, from inside the disk. */
+static void offer_again(void *context)
+{
+    struct blk_rig *rig = context;
+
+    if (rig->disk.offers < 10 * RIG_QUEUE) {
+        guest_split_offer(&rig->guest, 0);
+    }
+}
+
+/* [BH-DEV-24] A driver that supplies more while it is served gets one ring's worth at a time. */
+static void test_class_08_endless_supply(void **state)
+{
+    struct blk_rig *rig = *state;
+
+    rig_offer(rig, 0, BH_BLK_T_FLUSH, 0, 0, 0, R);
+    rig->disk.on_submit = offer_again;
+    rig->disk.context = rig;
+    assert_true(bh_device_kick(&rig->device, 0));
+    assert_int_equal(rig->disk.offers, RIG_QUEUE);
+    assert_true(bh_device_kick(&rig->device, 0));
+    assert_int_equal(rig->disk.offers, 2 * RIG_QUEUE);
+    /* Nor is the end of a turn endless; what is left is not forgotten. */
+    rig->blk.starved = true;
+    bh_device_flush(&rig->device);
+    assert_int_equal(rig->disk.offers, 3 * RIG_QUEUE);
+    bh_device_flush(&rig->device);
+    assert_int_equal(rig->disk.offers, 4 * RIG_QUEUE);
+}
+
 /* A violation while other requests are at the disk: they come back, and nothing is published. */
 static void test_violation_with_requests_in_flight(void **state)
 {
@@ -456,6 +553,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_BOTH(test_no_status),
         RIG_BOTH(test_empty_status),
+        RIG_BOTH(test_readable_status),
+        RIG_BOTH(test_writable_header),
+        RIG_BOTH(test_class_10_violation_leaks_nothing),
         RIG_BOTH(test_class_07_short_header),
         RIG_BOTH(test_no_header),
         RIG_BOTH(test_class_07_header_cut_anywhere),
@@ -474,6 +574,8 @@ int main(void)
         RIG_BOTH(test_segments_out_of_range),
         RIG_BOTH(test_segment_flags),
         RIG_BOTH(test_class_02_rewritten_request),
+        cmocka_unit_test_setup_teardown(test_class_08_endless_supply, rig_setup_split,
+                                        rig_teardown),
         RIG_BOTH(test_violation_with_requests_in_flight),
     };
 

@@ -192,7 +192,7 @@ static void start_writes(struct life *life, uint16_t queue, const uint8_t *data,
     assert_int_equal(bh_driver_blk_publish(&life->driver, queue), BH_OK);
 }
 
-/* [BH-BLK-38] [BH-DEV-2] The device is reset while it writes; the next driver finds a new device. */
+/* [BH-BLK-38] [BH-DEV-2] The device is reset while it writes; the next driver finds a new one. */
 static void reset_in_flight(struct life *life)
 {
     uint8_t *data = life_take(life, 512);

@@ -294,6 +294,20 @@ static void test_ops_errors_come_through(void **state)
     fake_grants_finish(&grants);
 }
 
+/* A ring that `ops` can only give in pieces is refused, and the pieces go back. */
+static void test_ring_in_pieces_is_given_back(void **state)
+{
+    struct guest *guest = *state;
+    struct fake_grants grants;
+
+    fake_grants_init(&grants, guest);
+    assert_int_equal(acquire(guest, GRANT + 0xff0, 32, READ | RING), BH_DENIED);
+    assert_int_equal(grants.held_count, 0);
+    assert_int_equal(acquire(guest, GRANT + 0xff0, 16, READ | RING), 1);
+    bh_memory_release(&guest->memory, spans, 1);
+    fake_grants_finish(&grants);
+}
+
 /* Giving nothing for something is no success. */
 static void test_ops_that_give_nothing(void **state)
 {
@@ -353,6 +367,7 @@ int main(void)
         TEST(test_last_hit_is_only_a_hint),
         TEST(test_ops_get_what_no_region_covers),
         TEST(test_ops_errors_come_through),
+        TEST(test_ring_in_pieces_is_given_back),
         TEST(test_ops_that_give_nothing),
         TEST(test_ops_do_not_widen_a_region),
         TEST(test_release_without_ops_is_nothing),

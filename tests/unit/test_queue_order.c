@@ -148,6 +148,11 @@ static void test_restart_forgets_the_waiting(void **state)
     struct bh_chain chains[COUNT];
     unsigned i;
 
+    for (i = 0; i < 3; i++) {
+        guest_offer_one(guest, GUEST_DATA, 64, W, 6);
+        guest_pop(guest, &chains[0]);
+        guest_complete(guest, &chains[0], 1);
+    }
     offer_and_pop(guest, chains, 0);
     bh_queue_push(&guest->queue, &chains[1], 1);
     bh_queue_push(&guest->queue, &chains[3], 3);
@@ -161,6 +166,8 @@ static void test_restart_forgets_the_waiting(void **state)
 
     memset(guest->low, 0, GUEST_LOW_SIZE);
     guest->avail = 0;
+    guest->avail_wrap = true;
+    guest->used = 0;
     guest_start(guest);
     offer_and_pop(guest, chains, 0);
     bh_queue_push(&guest->queue, &chains[0], 20);

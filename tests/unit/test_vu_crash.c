@@ -457,6 +457,105 @@ static void test_vu_reconnect_with_a_stale_base(void **state)
     reconnect(true);
 }
 
+/* ---- ends that are no crash ---- */
+
+static void rings_anew(struct vu *vu)
+{
+    memset(vu->map, 0, VU_MEMORY);
+    vu->guest.avail = 0;
+    vu->guest.avail_wrap = true;
+    vu->guest.used = 0;
+    vu->guest.used_wrap = true;
+}
+
+static void start_with_region(struct vu *vu)
+{
+    vu_negotiate(vu, 0);
+    vu_memory(vu);
+    vu_inflight_get(vu, 20);
+    vu_inflight_set(vu);
+    vu_ring(vu, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        vu_expect_works(vu);
+    }
+}
+
+/* A reset: the region is still there, and says nothing about the new rings. */
+static void test_vu_reset_forgets_the_journal(void **state)
+{
+    struct vu *vu = *state;
+
+    start_with_region(vu);
+    vu_tell(vu, BH_VU_RESET_DEVICE, NULL, 0, NULL, 0);
+    rings_anew(vu);
+    vu_tell_u64(vu, BH_VU_SET_FEATURES, vu_features(vu) | BH_VU_F_PROTOCOL_FEATURES);
+    vu_ring(vu, 0);
+    vu_expect_works(vu);
+}
+
+/* So does a ring that was stopped in order, and is set up from its beginning. */
+static void test_vu_stop_finishes_the_journal(void **state)
+{
+    struct vu *vu = *state;
+
+    start_with_region(vu);
+    (void)vu_ask_base(vu, 0);
+    rings_anew(vu);
+    vu_ring(vu, 0);
+    vu_expect_works(vu);
+}
+
+/* Breaks the ring while chain 2 is in flight. */
+static void break_in_flight(struct vu *vu)
+{
+    struct guest_buffer nowhere = {GUEST_HOLE, 16, W};
+
+    vu->echo.hold = true;
+    vu_offer(vu, 2);
+    vu_kick(vu, 0);
+    guest_offer(&vu->guest, &nowhere, 1, 5);
+    vu_kick(vu, 0);
+    assert_int_equal(vu->notices[BH_VU_EVENT_FAULT], 1);
+    assert_int_equal(echo_release(&vu->echo, 1), 1);
+    bh_device_flush(&vu->echo.device);
+    guest_expect_nothing(&vu->guest);
+}
+
+/* A ring that broke with a request in flight: the stop does not forget it. */
+static void test_vu_broken_ring_keeps_its_journal(void **state)
+{
+    struct vu *vu = *state;
+
+    start_with_region(vu);
+    break_in_flight(vu);
+    (void)vu_ask_base(vu, 0);
+    vu_tell_u64(vu, BH_VU_SET_FEATURES, vu_features(vu) | BH_VU_F_PROTOCOL_FEATURES);
+    /* The base as the front end first had it: the journal knows that one was not done. */
+    vu_ring(vu, 0);
+    assert_true(vu->echo.held[0].busy);
+    assert_int_equal(vu->echo.held[0].chain.id, 2);
+    /* And then the ring breaks at the same place. */
+    assert_int_equal(vu->notices[BH_VU_EVENT_FAULT], 2);
+    assert_int_equal(echo_release(&vu->echo, 1), 1);
+    bh_device_flush(&vu->echo.device);
+}
+
+/* A reset does. */
+static void test_vu_reset_forgets_what_was_in_flight(void **state)
+{
+    struct vu *vu = *state;
+
+    start_with_region(vu);
+    break_in_flight(vu);
+    vu_tell_u64(vu, BH_VU_SET_STATUS, 0);
+    rings_anew(vu);
+    vu_tell_u64(vu, BH_VU_SET_FEATURES, vu_features(vu) | BH_VU_F_PROTOCOL_FEATURES);
+    vu_ring(vu, 0);
+    assert_false(vu->echo.held[0].busy);
+    vu->echo.hold = false;
+    vu_expect_works(vu);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +565,10 @@ int main(void)
         cmocka_unit_test(test_vu_crash_packed_in_order),
         cmocka_unit_test(test_vu_crash_resumes_the_oldest_first),
         cmocka_unit_test(test_vu_reconnect_with_a_stale_base),
+        VU_BOTH(test_vu_reset_forgets_the_journal),
+        VU_BOTH(test_vu_stop_finishes_the_journal),
+        VU_BOTH(test_vu_broken_ring_keeps_its_journal),
+        VU_BOTH(test_vu_reset_forgets_what_was_in_flight),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,28 @@ static void test_vu_one_ring_drains(void **state)
     guest_expect_used(&vu->guest, 0, 1);
 }
 
+/* The second ring is halted at once, the first one drains: a kick must not start the second behind
+ * the back of a message that waits. */
+static void test_class_17_no_ring_starts_while_a_message_waits(void **state)
+{
+    struct vu *vu = *state;
+    struct bh_vu_single_region region = {.region = vu_table().regions[0]};
+    struct vu_message reply;
+
+    vu_live(vu);
+    vu_ring(vu, 1);
+    hold_one(vu);
+    assert_true(vu_send(vu, BH_VU_REM_MEM_REG, BH_VU_VERSION | BH_VU_NEED_REPLY, &region,
+                        sizeof(region), NULL, 0));
+    vu_run(vu);
+    assert_int_equal(vu->echo.queues[1].state, BH_QUEUE_STOPPED);
+    vu_kick(vu, 1);
+    assert_int_equal(vu->echo.queues[1].state, BH_QUEUE_STOPPED);
+    release(vu);
+    assert_true(vu_receive(vu, vu->socket, &reply));
+    assert_int_equal(reply.payload.u64, 0);
+}
+
 /* ---- bounded work ---- */
 
 /* A ring that never gets empty: each turn serves a share, and sees everything else. */
@@ -212,6 +234,7 @@ int main(void)
         VU_BOTH(test_class_17_disconnect_drains),
         VU_BOTH(test_class_17_refused_while_in_flight),
         VU_BOTH(test_vu_one_ring_drains),
+        VU_BOTH(test_class_17_no_ring_starts_while_a_message_waits),
         VU_BOTH(test_vu_work_is_bounded),
         VU_BOTH(test_vu_one_call_for_a_batch),
     };

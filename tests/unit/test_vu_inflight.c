@@ -179,9 +179,11 @@ static void test_class_16_split_region_broken(void **state)
     assert_false(starts(vu, &region));
     header->used_index = 0x8000;
     assert_false(starts(vu, &region));
+    descs[0].next = 0;
+    assert_false(starts(vu, &region));
+    assert_string_equal(vu->detail, "in-flight region does not fit the used ring");
     /* A loop is not walked for ever, and is none of our worry. */
     header->used_index = 0xfff8;
-    descs[0].next = 0;
     (void)starts(vu, &region);
     drop_region(&region);
 }
@@ -200,6 +202,7 @@ static void test_class_16_split_entry_outside_the_ring(void **state)
     descs[5].inflight = 1;
     vu->guest.size = 4;
     assert_false(starts(vu, &region));
+    assert_string_equal(vu->detail, "in-flight entry outside the ring");
     descs[5].inflight = 0;
     assert_true(starts(vu, &region));
     /* And a ring longer than its region. */
@@ -251,6 +254,7 @@ static void test_class_16_packed_region_broken(void **state)
         packed_in_flight(region.bytes);                                                            \
         (field) = (value);                                                                         \
         assert_false(starts(vu, &region));                                                         \
+        assert_non_null(strstr(vu->detail, "in-flight region"));                                   \
     } while (0)
     BROKEN(header->version, 2);
     BROKEN(header->desc_count, 9);
@@ -276,6 +280,14 @@ static void test_class_16_packed_region_broken(void **state)
     BROKEN(descs[5].next, 0xffff);
     BROKEN(descs[0].inflight, 0);
 #undef BROKEN
+    /* A descriptor of two chains, and one of none: the sum is right. */
+    packed_in_flight(region.bytes);
+    descs[1].inflight = 1;
+    descs[1].count = 1;
+    descs[1].last = 1;
+    descs[6].next = 8;
+    assert_false(starts(vu, &region));
+    assert_string_equal(vu->detail, "in-flight region contradicts itself");
     /* What is recorded is checked like anything that a guest writes. */
     packed_in_flight(region.bytes);
     descs[1].address = GUEST_HOLE;
@@ -320,6 +332,25 @@ static void test_class_16_region_of_noise(void **state)
     drop_region(&region);
 }
 
+/* The region was made for split rings, and now they are packed: nothing is written outside it. */
+static void test_class_13_format_changes_after_the_region(void **state)
+{
+    struct vu *vu = *state;
+    struct region region = make_region();
+    struct bh_vu_inflight where = {.mmap_size = 192, .queue_count = 1, .queue_size = 8};
+    static const uint8_t zero[REGION];
+
+    vu->guest.packed = false;
+    prepare(vu);
+    assert_int_equal(set(vu, where, region.fd), 0);
+    vu->guest.packed = true;
+    vu_tell_u64(vu, BH_VU_SET_FEATURES, vu_features(vu) | BH_VU_F_PROTOCOL_FEATURES);
+    vu_ring(vu, 0);
+    vu_expect_works(vu);
+    assert_memory_equal(region.bytes, zero, REGION);
+    drop_region(&region);
+}
+
 /* Written over while the ring runs: this process believes its own copy. */
 static void test_class_16_region_rewritten_while_running(void **state)
 {
@@ -355,6 +386,8 @@ int main(void)
         VU_SPLIT(test_class_16_split_entry_outside_the_ring),
         {"test_class_16_packed_region_broken", test_class_16_packed_region_broken, vu_setup_packed,
          vu_teardown, NULL},
+        {"test_class_13_format_changes_after_the_region",
+         test_class_13_format_changes_after_the_region, vu_setup_packed, vu_teardown, NULL},
         VU_BOTH(test_class_16_region_of_noise),
         VU_BOTH(test_class_16_region_rewritten_while_running),
     };

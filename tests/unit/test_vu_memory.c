@@ -139,6 +139,41 @@ static void test_vu_table_overlap_and_counts(void **state)
     vu_expect_refused(vu);
 }
 
+/* The kernel cuts the ninth descriptor off; eight that fit the table do not make it good. */
+static void test_class_05_one_descriptor_more_than_fit(void **state)
+{
+    struct vu *vu = *state;
+    struct bh_vu_memory_table table = {.count = BH_VU_REGIONS_MAX};
+    int fds[BH_VU_REGIONS_MAX + 1];
+
+    for (unsigned i = 0; i < BH_VU_REGIONS_MAX; i++) {
+        fds[i] = vu->memory;
+        table.regions[i] = page_region(i);
+    }
+    fds[BH_VU_REGIONS_MAX] = vu->memory;
+    vu_negotiate(vu, 0);
+    vu_tell(vu, BH_VU_SET_MEM_TABLE, &table, 264, fds, 9);
+    vu_expect_refused(vu);
+}
+
+/* Tables that fail half-way leave no mapping behind: there is room for so many only. */
+static void test_class_05_failed_tables_leak_no_mapping(void **state)
+{
+    struct vu *vu = *state;
+    struct bh_vu_memory_table table = {.count = 2};
+    int fds[2] = {vu->memory, vu->socket};
+
+    table.regions[0] = page_region(0);
+    table.regions[1] = page_region(1);
+    vu_live(vu);
+    for (unsigned i = 0; i < 3000; i++) {
+        assert_int_not_equal(vu_ack(vu, BH_VU_SET_MEM_TABLE, &table, 72, fds, 2), 0);
+    }
+    vu_expect_works(vu);
+    fds[1] = vu->memory;
+    assert_int_equal(vu_ack(vu, BH_VU_SET_MEM_TABLE, &table, 72, fds, 2), 0);
+}
+
 static void table_refused(struct vu *vu, uint32_t count, uint32_t size, uint32_t fd_count)
 {
     struct bh_vu_memory_table table = vu_table();
@@ -538,6 +573,8 @@ int main(void)
         VU_SPLIT(test_class_04_addresses_wrap_around),
         VU_SPLIT(test_vu_region_overlap),
         VU_BOTH(test_vu_table_overlap_and_counts),
+        VU_SPLIT(test_class_05_one_descriptor_more_than_fit),
+        VU_SPLIT(test_class_05_failed_tables_leak_no_mapping),
         cmocka_unit_test(test_class_15_region_count_out_of_range),
         VU_SPLIT(test_vu_slots_are_limited),
         VU_SPLIT(test_vu_remove_what_is_not_there),

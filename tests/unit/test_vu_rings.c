@@ -135,6 +135,40 @@ static void test_vu_ring_goes_on_where_it_stopped(void **state)
     }
 }
 
+/* Whoever served the ring before may have died between publishing and notifying: one call too many
+ * is better than one too few. A new ring needs none. */
+static void test_vu_ring_that_goes_on_is_called(void **state)
+{
+    struct vu *vu = *state;
+
+    vu_live(vu);
+    assert_false(vu_called(vu, 0));
+    vu_expect_works(vu);
+    assert_true(vu_called(vu, 0));
+    vu_tell_state(vu, BH_VU_SET_VRING_ENABLE, 0, 0);
+    vu_tell_state(vu, BH_VU_SET_VRING_ENABLE, 0, 1);
+    assert_true(vu_called(vu, 0));
+}
+
+/* A front end that never tells a position: the ring begins where rings begin, and goes on. */
+static void test_vu_ring_without_a_base(void **state)
+{
+    struct vu *vu = *state;
+    struct bh_vu_vring_address address = vu_address(0);
+
+    vu_negotiate(vu, 0);
+    vu_memory(vu);
+    vu_tell_state(vu, BH_VU_SET_VRING_NUM, 0, 8);
+    vu_tell(vu, BH_VU_SET_VRING_ADDR, &address, sizeof(address), NULL, 0);
+    vu_event_fd(vu, BH_VU_SET_VRING_KICK, 0, vu->kick[0]);
+    vu_tell_state(vu, BH_VU_SET_VRING_ENABLE, 0, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        vu_expect_works(vu);
+        vu_tell_state(vu, BH_VU_SET_VRING_ENABLE, 0, 0);
+        vu_tell_state(vu, BH_VU_SET_VRING_ENABLE, 0, 1);
+    }
+}
+
 /* The base of a ring that never ran is what was told, or where rings begin. */
 static void test_vu_base_of_an_idle_ring(void **state)
 {
@@ -514,6 +548,8 @@ int main(void)
         VU_BOTH(test_vu_rings_are_enabled_without_protocol_features),
         VU_BOTH(test_vu_ring_disabled_and_enabled),
         VU_BOTH(test_vu_ring_goes_on_where_it_stopped),
+        VU_BOTH(test_vu_ring_that_goes_on_is_called),
+        VU_BOTH(test_vu_ring_without_a_base),
         VU_BOTH(test_vu_base_of_an_idle_ring),
         cmocka_unit_test(test_class_15_ring_index_out_of_range),
         cmocka_unit_test(test_class_03_ring_index_truncated),

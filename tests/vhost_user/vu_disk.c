@@ -189,6 +189,7 @@ static void finished(struct bh_driver_blk_request *driver_request, int result)
     request->busy = false;
     request->result = result;
     request->disk->in_flight--;
+    request->disk->finished++;
     if (request->done != NULL) {
         request->done(request);
     }
@@ -280,14 +281,11 @@ static bool arm(struct vu_disk *disk, bool enable)
     return waiting;
 }
 
-/* The back end died: waits for the next one and goes on with what is in flight. */
-static int resume(struct vu_disk *disk)
+/* One try to go on with whoever listens now. What the last back end used is collected first: the bases
+ * are behind it. */
+static int resume_once(struct vu_disk *disk)
 {
     uint32_t bases[BH_VU_FRONTEND_QUEUES_MAX];
-    int result = BH_GONE;
-    if (!disk->options.reconnect) {
-        return complain("back end", BH_GONE);
-    }
     int count = poll_queues(disk);
     if (count < 0) {
         return count;
@@ -296,14 +294,23 @@ static int resume(struct vu_disk *disk)
         bases[i] = i < disk->blk.queue_count ? bh_driver_queue_base(&disk->queues[i]) : 0;
     }
     bh_host_channel_close(&disk->channel);
-    for (int waited = 0; waited < disk->options.timeout_ms && result != BH_OK; waited += 10) {
-        const struct timespec pause = {.tv_nsec = 10000000};
-        (void)nanosleep(&pause, NULL);
-        result =
-            bh_host_channel_connect(&disk->channel, disk->options.socket, disk->options.timeout_ms);
+    int result =
+        bh_host_channel_connect(&disk->channel, disk->options.socket, disk->options.timeout_ms);
+    return result == BH_OK ? bh_vu_frontend_resume(&disk->frontend, bases) : result;
+}
+
+/* The back end died: waits for the next one, which may die as well before it is told everything. */
+static int resume(struct vu_disk *disk)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    uint64_t deadline = vu_now_ns() + (uint64_t)disk->options.timeout_ms * 1000000u;
+    int result = BH_GONE;
+    if (!disk->options.reconnect) {
+        return complain("back end", BH_GONE);
     }
-    if (result == BH_OK) {
-        result = bh_vu_frontend_resume(&disk->frontend, bases);
+    while (result == BH_GONE && vu_now_ns() < deadline) {
+        (void)nanosleep(&pause, NULL);
+        result = resume_once(disk);
     }
     disk->resumes++;
     return result == BH_OK ? BH_OK : complain("resume", result);
@@ -338,26 +345,23 @@ static int sleep_until_called(struct vu_disk *disk)
 
 int vu_disk_wait(struct vu_disk *disk)
 {
+    const uint64_t finished_before = disk->finished;
     uint64_t deadline = vu_now_ns() + (uint64_t)disk->options.timeout_ms * 1000000u;
-    for (;;) {
-        int count = poll_queues(disk);
-        if (count != 0) {
-            return count > 0 ? BH_OK : count;
-        }
+    int result = poll_queues(disk);
+    /* Resuming collects, too: what counts is how many finished since the beginning. */
+    while (result >= 0 && disk->in_flight != 0u && disk->finished == finished_before) {
         if (disk->options.poll) {
-            if (vu_now_ns() > deadline) {
-                return complain("polling for a completion", BH_TIMEOUT);
-            }
-            continue;
+            result =
+                vu_now_ns() <= deadline ? BH_OK : complain("polling for a completion", BH_TIMEOUT);
+        } else if (!arm(disk, true)) {
+            result = sleep_until_called(disk);
         }
-        if (!arm(disk, true)) {
-            int result = sleep_until_called(disk);
-            if (result != BH_OK) {
-                return result;
-            }
+        if (result == BH_OK) {
+            (void)arm(disk, false);
+            result = poll_queues(disk);
         }
-        (void)arm(disk, false);
     }
+    return result >= 0 ? BH_OK : result;
 }
 
 int vu_disk_run(struct vu_disk *disk, struct vu_request *request, uint32_t type)

@@ -64,6 +64,7 @@ struct vu_disk {
     struct bh_driver_blk_request *driver_requests;
     struct vu_request *requests;
     uint32_t in_flight;
+    uint64_t finished; /* operations that ended */
     uint32_t resumes;
 };
 
@@ -77,7 +78,8 @@ void vu_disk_close(struct vu_disk *disk);
 int vu_disk_start(struct vu_disk *disk, struct vu_request *request, uint32_t type, uint16_t pieces);
 int vu_disk_kick(struct vu_disk *disk);
 
-/* Lets requests finish: waits (or spins) until at least one did. BH_TIMEOUT: none does. */
+/* Lets requests finish: waits (or spins) until at least one did, or none is in flight. BH_TIMEOUT: none
+ * does. */
 int vu_disk_wait(struct vu_disk *disk);
 
 /* Starts, waits, and returns the operation's result. */
