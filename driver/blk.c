@@ -318,12 +318,10 @@ static int transfer(struct bh_driver_blk *blk, uint16_t queue,
         bytes += data[i].length;
         add_element(&operation, type == BH_BLK_T_IN, data[i].address, data[i].length);
     }
-    if (bytes >= UINT32_MAX) {
-        return BH_LIMIT;
-    }
     if (bytes % BH_BLK_SECTOR != 0u || !in_bounds(blk, sector, bytes / BH_BLK_SECTOR)) {
         return BH_INVALID;
     }
+    /* More than 32 bits of it are refused by the queue. */
     return end(blk, queue, &operation, request, type == BH_BLK_T_IN ? (uint32_t)bytes : 0u);
 }
 

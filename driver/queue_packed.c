@@ -123,9 +123,6 @@ int bh_driver_packed_used(struct bh_driver_queue *queue, struct bh_driver_used *
     if (!is_used(queue, flags)) {
         return 0;
     }
-    if (queue->collected == queue->published) {
-        return BH_PROTOCOL; /* nothing was given out: the device made it up */
-    }
     used->id = bh_load16(&desc->id);
     /* Without WRITE the length says nothing (VIRTIO 1.4, 2.8.4). */
     used->length = (flags & BH_DESC_WRITE) != 0u ? bh_load32(&desc->length) : 0u;

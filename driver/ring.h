@@ -38,7 +38,7 @@ uint16_t bh_driver_packed_put(struct bh_driver_queue *queue, const struct bh_dri
 bool bh_driver_split_publish(struct bh_driver_queue *queue);
 bool bh_driver_packed_publish(struct bh_driver_queue *queue);
 
-/* The next used entry: 1; 0: none; BH_PROTOCOL: the device used more than it was given. */
+/* The next used entry: 1; 0: none; BH_PROTOCOL (split): the index says more than was given out. */
 int bh_driver_split_used(struct bh_driver_queue *queue, struct bh_driver_used *used);
 int bh_driver_packed_used(struct bh_driver_queue *queue, struct bh_driver_used *used);
 

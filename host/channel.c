@@ -342,7 +342,8 @@ int bh_host_channel_connect(struct bh_host_channel *channel, const char *path, i
         return bh_error_from_errno(errno);
     }
     /* A listener whose backlog is full keeps a connect waiting like a send. */
-    struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    struct timeval limit = {.tv_sec = timeout_ms / 1000,
+                            .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         int number = errno;

@@ -204,34 +204,34 @@ static int begin(struct bh_vu_backend *backend, int lost)
     return bh_vu_watch(backend, &backend->listener, setup->listen_fd, on_connection, backend);
 }
 
-int bh_vu_backend_create(struct bh_vu_backend **result, const struct bh_vu_setup *setup)
+int bh_vu_backend_create(struct bh_vu_backend **backend, const struct bh_vu_setup *setup)
 {
-    struct bh_vu_backend *backend = calloc(1, sizeof(*backend));
+    struct bh_vu_backend *made = calloc(1, sizeof(*made));
 
-    if (backend == NULL) {
+    if (made == NULL) {
         return BH_NO_MEMORY;
     }
-    backend->setup = *setup;
-    backend->device = setup->device;
-    backend->poller = setup->poller;
-    backend->listener.fd = -1;
-    backend->lost.fd = -1;
-    backend->session.socket.fd = -1;
-    backend->session.channel = -1;
-    init_tasks(backend);
+    made->setup = *setup;
+    made->device = setup->device;
+    made->poller = setup->poller;
+    made->listener.fd = -1;
+    made->lost.fd = -1;
+    made->session.socket.fd = -1;
+    made->session.channel = -1;
+    init_tasks(made);
 
-    int error = make_rings(backend);
+    int error = make_rings(made);
 
     if (error == BH_OK) {
         int lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-        error = lost < 0 ? BH_NO_MEMORY : begin(backend, lost);
+        error = lost < 0 ? BH_NO_MEMORY : begin(made, lost);
     }
     if (error != BH_OK) {
-        bh_vu_backend_destroy(backend);
+        bh_vu_backend_destroy(made);
         return error;
     }
-    *result = backend;
+    *backend = made;
     return BH_OK;
 }
 

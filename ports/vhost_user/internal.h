@@ -231,9 +231,6 @@ bh_vu_handler bh_vu_on_get_features, bh_vu_on_set_features, bh_vu_on_nothing, bh
 bh_vu_handler bh_vu_on_vring_num, bh_vu_on_vring_addr, bh_vu_on_vring_base, bh_vu_on_get_vring_base,
     bh_vu_on_vring_kick, bh_vu_on_vring_call, bh_vu_on_vring_err, bh_vu_on_vring_enable;
 
-/* Notes why a request failed, for the notice, and returns `code`. */
-int bh_vu_because(struct bh_vu_backend *backend, int code, const char *detail);
-
 /* Sends CONFIG_CHANGE if one is due and can be sent. */
 void bh_vu_config_announce(struct bh_vu_backend *backend);
 
@@ -282,6 +279,13 @@ struct bh_vu_backend {
     struct bh_vu_region wire[BH_VU_SLOTS];
     struct bh_vu_map maps[BH_VU_SLOTS];
 };
+
+/* Notes why a request failed, for the notice, and returns `code`. */
+static inline int bh_vu_because(struct bh_vu_backend *backend, int code, const char *detail)
+{
+    backend->session.detail = detail;
+    return code;
+}
 
 void bh_vu_notify(struct bh_vu_backend *backend, enum bh_vu_event event, const char *detail,
                   uint32_t request, uint16_t queue);

@@ -104,12 +104,6 @@ static const struct rule rules[] = {
 };
 /* clang-format on */
 
-int bh_vu_because(struct bh_vu_backend *backend, int code, const char *detail)
-{
-    backend->session.detail = detail;
-    return code;
-}
-
 /* ---- messages ---- */
 
 static unsigned state_of(const struct bh_vu_backend *backend)

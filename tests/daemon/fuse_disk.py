@@ -44,7 +44,7 @@ def unmount(target):
 
 class FuseDisk:
     """`fail` maps an operation (READ, WRITE, FSYNC, FALLOCATE) to a function of (offset, length) that returns an errno
-    or 0; `delay` likewise, to seconds."""
+    or 0; `delay` likewise, to seconds. `most` bytes are written at a time, if it is not 0."""
 
     def __init__(self, folder, size):
         self.folder = folder
@@ -52,6 +52,7 @@ class FuseDisk:
         self.data = bytearray(size)
         self.fail = {}
         self.delay = {}
+        self.most = 0
         self.seen = []      # operations that came for the image
         self.answered = []  # and those that were answered
         self.device = os.open('/dev/fuse', os.O_RDWR)
@@ -129,6 +130,7 @@ class FuseDisk:
         if opcode == WRITE:
             _, offset, length, _, _, flags = struct.unpack_from('<QQIIQI', body)
             self.trouble(WRITE, offset, length)
+            length = min(length, self.most or length)
             if flags & os.O_DSYNC:
                 self.trouble(FSYNC, 0, 0)
             self.data[offset:offset + length] = body[40:40 + length]

@@ -91,6 +91,26 @@ class Errors(FuseCase):
             self.assertEqual(blk.read(15, SECTOR), b'\x10' * SECTOR)
             self.assertEqual(blk.read(16 + 586, SECTOR), bytes([(16 + 586 + 1) & 0xff]) * SECTOR)
 
+    # [BH-BLK-1] A write that the host cuts short goes on where it ended. (The file system does not cut reads short: of
+    # a FUSE file without cache, Linux 6.18's io_uring then puts them together wrongly itself.)
+    def test_errors_short_writes(self):
+        blk = self.serve()
+        data = os.urandom(65536)
+        for self.disk.most in (1, 1000, 4096 + 100):
+            length = 1024 if self.disk.most == 1 else 65536
+            self.assertTrue(blk.write(3, data[:length]))
+            self.assertEqual(bytes(self.disk.data[3 * SECTOR:3 * SECTOR + length]), data[:length])
+        result = blk.vu('verify', '--count', '100', '--block', '16384', '--indirect')
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    # [BH-BLK-12] Zeroes that have to be written are committed too.
+    def test_errors_commit_of_written_zeroes(self):
+        self.disk.fail[fuse_disk.FALLOCATE] = lambda *_: errno.EOPNOTSUPP
+        blk = self.serve('--write-through')
+        self.assertEqual(blk.vu('zeroes', '--sector', '1', '--length', '512').returncode, 0)
+        self.disk.fail[fuse_disk.FSYNC] = lambda *_: errno.EIO
+        self.assertNotEqual(blk.vu('zeroes', '--sector', '1', '--length', '512').returncode, 0)
+
     def test_errors_cannot_fill_the_log(self):
         self.disk.fail[fuse_disk.READ] = lambda *_: errno.EIO
         blk = self.serve()

@@ -93,6 +93,14 @@ class Sockets(daemon.Case):
         self.assertIn('in use', result.stderr)
         self.assertEqual(first.info()['capacity'], str(1 << 20))
 
+    def test_sockets_path_that_tells_nothing_is_left_alone(self):
+        path = os.path.join(self.folder, 'datagrams')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.bind(path)
+            result = self.run_blk('--null', '1M', '--socket-path', path)
+            self.assertEqual(result.returncode, 1)
+            self.assertTrue(os.path.exists(path))
+
     def test_sockets_file_at_the_path_is_left_alone(self):
         path = os.path.join(self.folder, 'precious')
         pathlib.Path(path).write_text('data', encoding='utf-8')

@@ -49,12 +49,13 @@ static void loop_cancel(struct bh_poller *poller, struct bh_task *task)
 {
     struct bh_task **at = &((struct loop *)(void *)poller)->tasks;
 
-    while (*at != NULL && *at != task) {
+    while (*at != NULL) {
+        if (*at == task) {
+            *at = task->next;
+            task->posted = false;
+            return;
+        }
         at = &(*at)->next;
-    }
-    if (*at == task) {
-        *at = task->next;
-        task->posted = false;
     }
 }
 

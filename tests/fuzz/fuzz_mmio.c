@@ -62,7 +62,7 @@ struct world {
     struct bh_region regions[2];
     struct bh_memory memory;
     struct bh_device device;
-    struct bh_queue queues[QUEUES];
+    struct bh_queue *queues; /* QUEUES; of its own, so that their ends are watched */
     struct bh_order_slot order[QUEUES][QUEUE_SIZE];
     uint8_t busy[QUEUES][QUEUE_SIZE];
     struct bh_span_pool pool;
@@ -71,7 +71,7 @@ struct world {
     struct bh_blk blk;
     struct bh_blk_request requests[REQUESTS];
     struct bh_mmio mmio;
-    struct bh_mmio_queue registers[QUEUES];
+    struct bh_mmio_queue *registers; /* QUEUES */
     bool level;
     bool packed;
     uint16_t size; /* that LIVE set */
@@ -294,7 +294,7 @@ static void describe(struct world *world, uint32_t queue, uint32_t head, uint32_
 static void request(struct world *world, struct fuzz_input *input)
 {
     uint32_t queue = fuzz_u8(input) % QUEUES;
-    uint32_t head = fuzz_u8(input) % world->size;
+    uint32_t head = (uint32_t)fuzz_u8(input) % world->size;
     uint32_t type = fuzz_u8(input);
     uint64_t sector = fuzz_u8(input);
     uint32_t length = fuzz_u16(input);
@@ -402,11 +402,10 @@ static void init(struct world *world, uint8_t flags)
         .write_through = (flags & 4u) != 0,
         .id = "fuzz",
     };
-    const struct bh_device_setup setup = {
+    struct bh_device_setup setup = {
         .class = &bh_blk_class,
         .class_data = &world->blk,
         .memory = &world->memory,
-        .queues = world->queues,
         .queue_count = QUEUES,
         .feature_mask = UINT64_MAX,
     };
@@ -414,7 +413,10 @@ static void init(struct world *world, uint8_t flags)
     memset(world, 0, sizeof(*world));
     world->ram = aligned_alloc(16, RAM);
     world->rom = aligned_alloc(16, ROM);
+    world->queues = calloc(QUEUES, sizeof(*world->queues));
+    world->registers = calloc(QUEUES, sizeof(*world->registers));
     FUZZ_CHECK(world->ram != NULL && world->rom != NULL);
+    FUZZ_CHECK(world->queues != NULL && world->registers != NULL);
     memset(world->ram, 0, RAM);
     memset(world->rom, 0, ROM);
     world->regions[0] = (struct bh_region){BASE, RAM, world->ram, BH_ACCESS_READ | BH_ACCESS_WRITE};
@@ -429,6 +431,7 @@ static void init(struct world *world, uint8_t flags)
     }
     FUZZ_CHECK(bh_blk_init(&world->blk, &world->device, &geometry, &disk_ops, world,
                            world->requests, REQUESTS) == BH_OK);
+    setup.queues = world->queues;
     bh_device_init(&world->device, &setup);
     bh_mmio_init(&world->mmio, &world->device, BH_MMIO_FEATURES, world->registers, &hypervisor,
                  world);
@@ -460,6 +463,8 @@ static void finish(struct world *world)
         FUZZ_CHECK(free_requests <= REQUESTS);
     }
     FUZZ_CHECK(free_requests == REQUESTS);
+    free(world->queues);
+    free(world->registers);
     free(world->ram);
     free(world->rom);
 }

@@ -308,6 +308,18 @@ class Mmio:
     def poke(self, at, data):
         self.step(self.POKE, struct.pack('<HB', at, len(data)) + data)
 
+    def chain(self, buffers):
+        """The first chain of queue 0 after LIVE, of any (address, length, flags); no notification."""
+        for i, (at, length, flags) in enumerate(buffers):
+            if i + 1 < len(buffers):
+                flags |= NEXT
+            if self.packed:
+                self.poke(16 * i, struct.pack('<QIHH', at, length, 0, flags | AVAIL))
+            else:
+                self.poke(16 * i, struct.pack('<QIHH', at, length, flags, i + 1))
+        if not self.packed:
+            self.poke(0x402, struct.pack('<HH', 1, 0))
+
     def request(self, kind, sector=0, length=512, bits=0, head=0, queue=0):
         self.step(self.REQUEST, struct.pack('<BBBBHB', queue, head, kind, sector, length, bits))
 
@@ -400,6 +412,16 @@ def mmio_seeds(packed):
     s.request(Mmio.OUT, 0, 0x1000, Mmio.BAD_DATA, 3)
     s.request(Mmio.READ, 0, 0x1000, Mmio.RW | Mmio.BAD_DATA, 6)
     yield 'class_21_long_lengths', s
+
+    # Memory that may only be read was hit last; the next request wants to write there.
+    s = Mmio(packed)
+    rom, status = 0x40000, 0x10000 + 0x5000
+    s.chain([(rom, 16, 0)])
+    s.write(0x50, 0)
+    s.live(['packed'] if packed else [])
+    s.chain([(rom, 16, 0), (rom + 512, 512, WRITE), (status, 1, WRITE)])
+    s.write(0x50, 0)
+    yield 'class_06_read_only_memory_hit_before', s
 
     # Addresses and size change after QueueReady.
     s = Mmio(packed)

@@ -206,13 +206,13 @@ load() { # NAME OPTION...: fio, until the host says "stop"
 
 # Until the host says "stop" on the console.
 check_restarts() {
+    stty -echo </dev/console
     mkdir /acks
     for writer in a b c d; do
         acknowledge $writer &
     done
     load load-writes --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --name=one \
         --size=4M --name=two --ioengine=io_uring --size=1M --bs=4k --fdatasync=1 &
-    # Reads overtake flushes, so what is in flight does not lie side by side in the ring.
     load load-reads --filename=$DISK --readonly --rw=randread --bs=4k --size=4M --name=three &
     while read -r word; do
         [ "$word" = stop ] && break
@@ -272,7 +272,7 @@ write-through)
     check_write_through
     leave_a_file
     ;;
-restarts)
+restarts | restarts-through)
     mkdir /data
     check_restarts
     ;;

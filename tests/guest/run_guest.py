@@ -32,6 +32,7 @@ CHECKS = {
     "read-only": ALWAYS | {"read-only", "fio-read", "write-refused", "remount-refused"},
     "write-through": ALWAYS | {"cache-before", "cache-after", "fio-through", "no-flush"},
     "restarts": ALWAYS | {"load-reads", "load-writes", "writers"},
+    "restarts-through": ALWAYS | {"load-reads", "load-writes", "writers"},
 }
 # The checks on the host, made after the guest has ended.
 CLEARED = {"discard": RAW + 32 * MIB, "write-zeroes-unmap": RAW + 48 * MIB}

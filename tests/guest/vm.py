@@ -88,7 +88,7 @@ def qemu_command(options, guest, socket):
     }[options.arch, options.transport]
     program = qemu_program(options)
     chardev = f"socket,id=disk,path={socket}"
-    if options.mode in ("restarts", "demo"):
+    if options.mode in ("restarts", "restarts-through", "demo"):
         chardev += ",reconnect-ms=300" if qemu_version(program) >= (9, 2) else ",reconnect=1"
     device = "vhost-user-blk-pci" if options.transport == "pci" else "vhost-user-blk"
     console = "ttyAMA0" if options.arch == "arm64" else "ttyS0"
@@ -130,7 +130,11 @@ def daemon_command(options, socket, image):
                             f"num-queues={options.queues},addr.type=unix,addr.path={socket}"]
     command = [options.daemon, "--socket-path", str(socket), "--blk-file", str(image),
                "--num-queues", str(options.queues), "--serial", SERIAL]
-    return command + [f"--{options.mode}"] * (options.mode in ("read-only", "write-through"))
+    if read_only:
+        command.append("--read-only")
+    if options.mode in ("write-through", "restarts-through"):
+        command.append("--write-through")
+    return command
 
 
 def listening(socket):

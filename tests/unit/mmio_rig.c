@@ -65,6 +65,7 @@ static bool class_serve(struct bh_device *device, struct bh_queue *queue)
         if (got <= 0) {
             return false;
         }
+        rig->held_from[rig->held_count] = queue;
         rig->held_count++;
     }
     return true;
@@ -231,8 +232,9 @@ void mmio_offer(struct mmio_rig *rig, uint16_t head)
 void mmio_give_back(struct mmio_rig *rig)
 {
     assert_true(rig->held_count != 0);
-    bh_device_push(&rig->device, &rig->queues[0], &rig->held[0], 16);
+    bh_device_push(&rig->device, rig->held_from[0], &rig->held[0], 16);
     rig->held_count--;
     memmove(&rig->held[0], &rig->held[1], rig->held_count * sizeof(rig->held[0]));
+    memmove(&rig->held_from[0], &rig->held_from[1], rig->held_count * sizeof(rig->held_from[0]));
     bh_device_flush(&rig->device);
 }

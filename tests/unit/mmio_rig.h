@@ -28,6 +28,7 @@ struct mmio_rig {
     struct bh_mmio mmio;
     struct bh_mmio_queue registers[MMIO_QUEUES];
     struct bh_chain held[MMIO_HELD_MAX];
+    struct bh_queue *held_from[MMIO_HELD_MAX];
     uint32_t held_count;
     uint8_t config[8];
     uint32_t batch; /* chains a serve takes at most */
@@ -57,7 +58,7 @@ void mmio_put_areas(struct mmio_rig *rig, uint64_t offset);
 void mmio_queue_on(struct mmio_rig *rig, uint16_t index);
 void mmio_go_live(struct mmio_rig *rig, uint64_t features);
 
-/* A chain of one buffer on queue 0; and the class gives the oldest one back. */
+/* A chain of one buffer on queue 0; and the class gives the oldest one (of any queue) back. */
 void mmio_offer(struct mmio_rig *rig, uint16_t head);
 void mmio_give_back(struct mmio_rig *rig);
 

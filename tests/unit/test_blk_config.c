@@ -324,6 +324,12 @@ static void test_geometry_refused(void **state)
     geometry.lifetime = false;
     assert_int_equal(init_with(&geometry, &without_lifetime, 1), BH_OK);
 
+    geometry = good;
+    geometry.block_size = 65536;
+    geometry.physical_block_size = 65536;
+    geometry.optimal_io_size = 0;
+    assert_int_equal(init_with(&geometry, &fake_disk_ops, 1), BH_OK);
+
 #define REFUSED(field, value)                                                                      \
     geometry = good;                                                                               \
     geometry.field = (value);                                                                      \

@@ -26,7 +26,10 @@ static void test_dma_take(void **state)
     assert_ptr_equal(bh_dma_take(&dma, 1, 64), memory + 64);
     assert_null(bh_dma_take(&dma, 4096, 1));
     assert_null(bh_dma_take(&dma, SIZE_MAX, 1));
+    dma.size = 4000;
     assert_null(bh_dma_take(&dma, 1, 4096)); /* the padding alone is too much */
+    dma.size = 4096;
+    assert_null(bh_dma_take(&dma, 1, 4096)); /* the padding is all that is left */
     assert_ptr_equal(bh_dma_take(&dma, 4096 - 128, 64), memory + 128);
     assert_null(bh_dma_take(&dma, 1, 1));
     assert_int_equal(dma.used, 4096);

@@ -247,6 +247,7 @@ static void test_resume_twice(void **state)
     be.count = 0;
     assert_int_equal(bh_vu_frontend_resume(&fe, bases), BH_OK);
     assert_int_equal(sent(BH_VU_SET_VRING_BASE)->payload.state.number, 6);
+    assert_true(fe.queues[0].started && fe.queues[1].started);
     assert_int_equal(be.status, 15);
     finish();
 }

@@ -130,6 +130,14 @@ static void test_accepted_features(void **state)
     refused(rig, BH_F_VERSION_1 | (UINT64_C(1) << 63), 0);
     refused(rig, BH_F_VERSION_1 | 4u, 0);
     refused(rig, BH_F_VERSION_1, 1);
+    /* A good set, a status that is refused for another reason, then a bad set. */
+    mmio_put_ok(rig, BH_MMIO_STATUS, 0);
+    mmio_put_ok(rig, BH_MMIO_STATUS, BH_STATUS_ACKNOWLEDGE | BH_STATUS_DRIVER);
+    mmio_accept_features(rig, BH_F_VERSION_1);
+    assert_int_equal(mmio_put(rig, BH_MMIO_STATUS, BH_STATUS_FEATURES_OK), BH_INVALID);
+    mmio_accept_features(rig, BH_F_VERSION_1 | 2u);
+    mmio_put_ok(rig, BH_MMIO_STATUS, AGREED);
+    assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), BH_STATUS_ACKNOWLEDGE | BH_STATUS_DRIVER);
     /* The driver thinks again. */
     mmio_accept_features(rig, BH_F_VERSION_1 | 5u);
     mmio_put_ok(rig, BH_MMIO_STATUS, 0);
@@ -153,6 +161,11 @@ static void test_status(void **state)
     assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), AGREED | BH_STATUS_FAILED);
     mmio_put_ok(rig, BH_MMIO_STATUS, 0);
     assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), 0);
+    /* Bits that are not the driver's do not stay. */
+    mmio_negotiate(rig, 0);
+    mmio_put_ok(rig, BH_MMIO_STATUS, 0xff);
+    assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), LIVE | BH_STATUS_FAILED);
+    mmio_put_ok(rig, BH_MMIO_STATUS, 0);
     /* DRIVER_OK without agreed features. */
     mmio_put_ok(rig, BH_MMIO_STATUS, BH_STATUS_ACKNOWLEDGE | BH_STATUS_DRIVER);
     assert_int_equal(mmio_put(rig, BH_MMIO_STATUS,

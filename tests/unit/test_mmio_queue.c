@@ -86,6 +86,24 @@ static void test_rings_that_are_refused(void **state)
     mmio_queue_on(rig, 0);
 }
 
+/* Each half has a register of its own. */
+static void test_addresses(void **state)
+{
+    struct mmio_rig *rig = *state;
+
+    mmio_put_ok(rig, BH_MMIO_QUEUE_SEL, 1);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_DESC_LOW, 0x11);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_DESC_HIGH, 0x22);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_DRIVER_LOW, 0x33);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_DRIVER_HIGH, 0x44);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_DEVICE_LOW, 0x55);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_DEVICE_HIGH, 0x66);
+    assert_true(rig->registers[1].descriptor == UINT64_C(0x2200000011));
+    assert_true(rig->registers[1].driver == UINT64_C(0x4400000033));
+    assert_true(rig->registers[1].device == UINT64_C(0x6600000055));
+    assert_true(rig->registers[0].descriptor == 0);
+}
+
 /* What was validated at QueueReady is what counts, whatever the registers are told later. */
 static void test_class_23_ring_moved_after_ready(void **state)
 {
@@ -154,6 +172,7 @@ static void test_queue_reset(void **state)
     mmio_give_back(rig);
     assert_int_equal(mmio_get(rig, BH_MMIO_QUEUE_RESET), 0);
     assert_int_equal(mmio_get(rig, BH_MMIO_QUEUE_READY), 0);
+    assert_int_equal(rig->retries, 0); /* nothing was held */
     mmio_put_ok(rig, BH_MMIO_INTERRUPT_ACK, 1);
     /* Another size and place, from the beginning. */
     memset(rig->guest.low, 0, GUEST_LOW_SIZE);
@@ -210,6 +229,7 @@ static void test_notify(void **state)
     mmio_offer(rig, 0);
     mmio_put_ok(rig, BH_MMIO_QUEUE_NOTIFY, 0);
     assert_int_equal(rig->held_count, 1);
+    assert_int_equal(rig->commits, 2); /* one of them at DRIVER_OK */
     assert_int_equal(rig->works, 0);
     /* A queue that exists and is off: nothing happens. */
     mmio_put_ok(rig, BH_MMIO_QUEUE_NOTIFY, 1);
@@ -245,7 +265,9 @@ static void test_work(void **state)
     mmio_put_ok(rig, BH_MMIO_QUEUE_NOTIFY, 0);
     assert_int_equal(rig->held_count, 2);
     assert_int_equal(rig->works, 1);
+    rig->commits = 0;
     assert_true(bh_mmio_serve(&rig->mmio));
+    assert_int_equal(rig->commits, 1);
     assert_int_equal(rig->held_count, 4);
     assert_false(bh_mmio_serve(&rig->mmio));
     assert_int_equal(rig->held_count, 5);
@@ -273,8 +295,11 @@ static void test_reset_forgets(void **state)
     mmio_put_ok(rig, BH_MMIO_QUEUE_NOTIFY, 0);
     mmio_give_back(rig);
     assert_true(rig->level);
-    mmio_put_ok(rig, BH_MMIO_DEVICE_FEATURES_SEL, 1);
+    mmio_put_ok(rig, BH_MMIO_DEVICE_FEATURES_SEL, 2);
+    mmio_put_ok(rig, BH_MMIO_QUEUE_SEL, MMIO_QUEUES);
     mmio_put_ok(rig, BH_MMIO_STATUS, 0);
+    assert_int_not_equal(mmio_get(rig, BH_MMIO_DEVICE_FEATURES), 0);
+    assert_int_equal(mmio_get(rig, BH_MMIO_QUEUE_SIZE_MAX), MMIO_QUEUE_SIZE);
     assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), 0);
     assert_int_equal(mmio_get(rig, BH_MMIO_INTERRUPT_STATUS), 0);
     assert_false(rig->level);
@@ -314,6 +339,32 @@ static void test_class_17_reset_with_chains_in_flight(void **state)
     assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), 0);
     assert_int_equal(rig->queues[0].state, BH_QUEUE_STOPPED);
     assert_false(rig->level);
+}
+
+/* Two queues that drain one after the other: the hypervisor is told of each. */
+static void test_reset_of_two_busy_queues(void **state)
+{
+    struct mmio_rig *rig = *state;
+    struct guest other = rig->guest;
+
+    other.setup.descriptor += 0x800;
+    other.setup.driver += 0x800;
+    other.setup.device += 0x800;
+    mmio_negotiate(rig, 0);
+    mmio_queue_on(rig, 0);
+    mmio_queue_on(rig, 1);
+    mmio_offer(rig, 0);
+    guest_offer_one(&other, GUEST_DATA, 16, W, 0);
+    mmio_put_ok(rig, BH_MMIO_STATUS, LIVE);
+    assert_int_equal(rig->held_count, 2);
+    assert_int_equal(mmio_put(rig, BH_MMIO_STATUS, 0), BH_AGAIN);
+    mmio_give_back(rig);
+    assert_int_equal(rig->retries, 1);
+    assert_int_equal(mmio_put(rig, BH_MMIO_STATUS, 0), BH_AGAIN);
+    mmio_give_back(rig);
+    assert_int_equal(rig->retries, 2);
+    mmio_put_ok(rig, BH_MMIO_STATUS, 0);
+    assert_int_equal(mmio_get(rig, BH_MMIO_STATUS), 0);
 }
 
 /* The hypervisor cannot hold the processor: the driver looks at Status until it is 0. */
@@ -369,6 +420,7 @@ int main(void)
         MMIO_TEST(test_class_15_queue_out_of_range),
         MMIO_TEST(test_queue_size),
         MMIO_TEST(test_rings_that_are_refused),
+        MMIO_TEST(test_addresses),
         MMIO_TEST(test_class_23_ring_moved_after_ready),
         MMIO_TEST(test_queue_stops),
         MMIO_TEST(test_queue_reset),
@@ -379,6 +431,7 @@ int main(void)
         MMIO_TEST(test_work),
         MMIO_TEST(test_reset_forgets),
         MMIO_TEST(test_class_17_reset_with_chains_in_flight),
+        MMIO_TEST(test_reset_of_two_busy_queues),
         MMIO_TEST(test_reset_that_is_polled),
         MMIO_TEST(test_violation),
     };

@@ -30,7 +30,7 @@ struct life {
     unsigned countdown;
     bool dead;
     uint8_t memory_then[VU_MEMORY];
-    _Alignas(16) uint8_t region_then[4096];
+    _Alignas(16) uint8_t region_then[0x20000];
     struct guest guest_then;
     bool outstanding_then[IDS];
 };

@@ -69,6 +69,7 @@ static void test_class_17_disable_drains(void **state)
     drains(*state, BH_VU_SET_VRING_ENABLE, &ring, sizeof(ring));
 }
 
+/* [BH-DEV-2] */
 static void test_class_17_reset_device_drains(void **state)
 {
     struct vu *vu = *state;
@@ -78,6 +79,7 @@ static void test_class_17_reset_device_drains(void **state)
     assert_int_equal(vu->echo.resets, 1);
 }
 
+/* [BH-DEV-2] */
 static void test_class_17_status_zero_drains(void **state)
 {
     struct vu *vu = *state;
@@ -181,7 +183,7 @@ static void test_class_17_no_ring_starts_while_a_message_waits(void **state)
 
 /* ---- bounded work ---- */
 
-/* A ring that never gets empty: each turn serves a share, and sees everything else. */
+/* A ring that never gets empty: each turn serves a share, and sees everything else. [BH-DEV-24] */
 static void test_vu_work_is_bounded(void **state)
 {
     struct vu *vu = *state;

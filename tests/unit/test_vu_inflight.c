@@ -22,13 +22,16 @@ static void test_vu_inflight_description(void **state)
     struct vu *vu = *state;
     /* As every back end lays it out: a header, the entries, rounded up to 64 bytes a queue. */
     uint64_t each = vu->guest.packed ? 320 : 192;
+    uint64_t ours =
+        vu->guest.packed ? 32 + 32 + 32 * GUEST_QUEUE_MAX : 48 + 16 + 16 * GUEST_QUEUE_MAX;
     int file = vu_memfd(REGION, true);
     struct bh_vu_inflight good = {.mmap_size = 3 * each, .queue_count = 3, .queue_size = 8};
     struct bh_vu_inflight bad;
 
     vu_negotiate(vu, 0);
     vu_inflight_get(vu, 20);
-    assert_int_equal(vu->inflight_where.mmap_size, 3 * each);
+    /* What is made here has room for the longest ring. */
+    assert_int_equal(vu->inflight_where.mmap_size, 3 * ours);
     assert_int_equal(vu->inflight_where.mmap_offset, 0);
     assert_int_equal(set(vu, good, file), 0);
     good.mmap_offset = 8;
@@ -62,6 +65,23 @@ static void test_vu_inflight_description(void **state)
     assert_int_not_equal(set(vu, bad, file), 0);
     vu_expect_open(vu);
     (void)close(file);
+}
+
+/* QEMU asks for the size of its device, and lets the guest on virtio-mmio choose a longer ring. */
+static void test_vu_ring_longer_than_the_front_end_said(void **state)
+{
+    struct vu *vu = *state;
+
+    vu_negotiate(vu, 0);
+    vu_memory(vu);
+    vu_inflight_get(vu, 24);
+    vu_inflight_set(vu);
+    vu->guest.size = 32;
+    vu_ring(vu, 0);
+    for (unsigned i = 0; i < 40; i++) {
+        vu_expect_works(vu);
+    }
+    assert_int_equal(vu->notices[BH_VU_EVENT_FAULT], 0);
 }
 
 static void get_refused(uint16_t queue_count, uint16_t queue_size)
@@ -381,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VU_BOTH(test_vu_inflight_description),
+        VU_BOTH(test_vu_ring_longer_than_the_front_end_said),
         cmocka_unit_test(test_class_18_inflight_region_is_bounded),
         VU_SPLIT(test_class_16_split_region_broken),
         VU_SPLIT(test_class_16_split_entry_outside_the_ring),

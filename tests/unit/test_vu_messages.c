@@ -197,7 +197,7 @@ static void expect_answer(struct vu *vu, const struct message *message)
     vu_expect_open(vu);
 }
 
-/* Every request number there could be, in every state. */
+/* Every request number there could be, in every state. [BH-DEV-26] */
 static void test_vu_every_message_in_every_state(void **state)
 {
     struct vu *vu = malloc(sizeof(*vu));
@@ -262,6 +262,7 @@ static void refuses(struct vu *vu, const struct message *message, uint32_t size,
     assert_int_equal(vu_count_fds(), before);
 }
 
+/* [BH-DEV-26] */
 static void test_vu_message_short_and_long(void **state)
 {
     struct vu *vu = malloc(sizeof(*vu));
@@ -283,6 +284,7 @@ static void test_vu_message_short_and_long(void **state)
     free(vu);
 }
 
+/* [BH-DEV-26] */
 static void test_class_05_surplus_and_missing_descriptors(void **state)
 {
     struct vu *vu = malloc(sizeof(*vu));
@@ -315,6 +317,7 @@ static void header_refused(uint32_t request, uint32_t flags, uint32_t size)
     free(vu);
 }
 
+/* [BH-DEV-26] */
 static void test_vu_header_broken(void **state)
 {
     (void)state;
@@ -418,6 +421,7 @@ static void test_vu_messages_in_one_piece(void **state)
     vu_expect_open(vu);
 }
 
+/* [BH-DEV-26] */
 static void test_class_05_repeated_messages_leak_nothing(void **state)
 {
     struct vu *vu = *state;
@@ -490,6 +494,7 @@ static void wrong_descriptors(struct vu *vu, uint32_t request, unsigned right)
     vu_expect_open(vu);
 }
 
+/* [BH-DEV-26] */
 static void test_class_05_wrong_descriptors(void **state)
 {
     struct vu *vu = *state;
@@ -502,75 +507,6 @@ static void test_class_05_wrong_descriptors(void **state)
     wrong_descriptors(vu, BH_VU_SET_VRING_CALL, 7);
     wrong_descriptors(vu, BH_VU_SET_VRING_ERR, 7);
     wrong_descriptors(vu, BH_VU_SET_BACKEND_REQ_FD, 5);
-}
-
-/* ---- answers ---- */
-
-/* Something that can be said and cannot be obeyed. */
-static void test_vu_failure_is_answered_or_ends_it(void **state)
-{
-    struct vu *vu = *state;
-    struct bh_vu_vring_state impossible = {.index = 0, .number = 40000};
-
-    vu_negotiate(vu, 0);
-    assert_int_not_equal(vu_ack(vu, BH_VU_SET_VRING_NUM, &impossible, sizeof(impossible), NULL, 0),
-                         0);
-    vu_expect_open(vu);
-    vu_tell_state(vu, BH_VU_SET_VRING_NUM, 0, 40000);
-    vu_expect_refused(vu);
-    assert_string_equal(vu->detail, "ring size out of range");
-}
-
-static void test_vu_no_answer_without_reply_ack(void **state)
-{
-    struct vu *vu = *state;
-
-    vu_tell_u64(vu, BH_VU_SET_PROTOCOL_FEATURES, VU_ALL_PROTOCOL & ~BH_VU_PROTOCOL_F_REPLY_ACK);
-    assert_true(vu_send(vu, BH_VU_SET_OWNER, BH_VU_VERSION | BH_VU_NEED_REPLY, NULL, 0, NULL, 0));
-    vu_expect_open(vu);
-    assert_int_equal(vu_ask_u64(vu, BH_VU_GET_QUEUE_NUM), VU_RINGS);
-}
-
-/* A request with a reply of its own gets one reply, asked for or not. */
-static void test_vu_one_answer_only(void **state)
-{
-    struct vu *vu = *state;
-
-    vu_negotiate(vu, 0);
-    assert_int_equal(vu_ack(vu, BH_VU_GET_QUEUE_NUM, NULL, 0, NULL, 0), VU_RINGS);
-    vu_expect_open(vu);
-}
-
-static void test_vu_replies_that_nobody_reads(void **state)
-{
-    struct vu *vu = *state;
-    unsigned sent = 0;
-
-    vu_negotiate(vu, 0);
-    while (sent < 100000 && vu_send(vu, BH_VU_GET_FEATURES, BH_VU_VERSION, NULL, 0, NULL, 0)) {
-        vu_run(vu);
-        sent++;
-    }
-    assert_int_equal(vu->notices[BH_VU_EVENT_REFUSED], 1);
-    assert_string_equal(vu->detail, "front end does not read its replies");
-    assert_int_equal(vu->closed, 1);
-}
-
-static void test_vu_features_that_were_not_offered(void **state)
-{
-    struct vu *vu = *state;
-    uint64_t unknown = BH_VU_PROTOCOL_F_MQ | UINT64_C(1) << 8;
-    uint64_t logging = vu_features(vu) | BH_VU_F_LOG_ALL;
-    uint64_t offered = vu_ask_u64(vu, BH_VU_GET_FEATURES);
-
-    assert_int_equal(offered, ECHO_FEATURES | BH_VU_FEATURES | BH_VU_F_PROTOCOL_FEATURES);
-    assert_int_equal(vu_ask_u64(vu, BH_VU_GET_PROTOCOL_FEATURES), VU_ALL_PROTOCOL);
-    vu_negotiate(vu, 0);
-    assert_int_not_equal(vu_ack(vu, BH_VU_SET_PROTOCOL_FEATURES, &unknown, 8, NULL, 0), 0);
-    assert_int_not_equal(vu_ack(vu, BH_VU_SET_FEATURES, &logging, 8, NULL, 0), 0);
-    vu_expect_open(vu);
-    vu_tell_u64(vu, BH_VU_SET_FEATURES, logging);
-    vu_expect_refused(vu);
 }
 
 int main(void)
@@ -587,11 +523,6 @@ int main(void)
         VU_SPLIT(test_vu_messages_in_one_piece),
         VU_BOTH(test_class_05_repeated_messages_leak_nothing),
         VU_SPLIT(test_class_05_wrong_descriptors),
-        VU_SPLIT(test_vu_failure_is_answered_or_ends_it),
-        VU_SPLIT(test_vu_no_answer_without_reply_ack),
-        VU_SPLIT(test_vu_one_answer_only),
-        VU_SPLIT(test_vu_replies_that_nobody_reads),
-        VU_SPLIT(test_vu_features_that_were_not_offered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

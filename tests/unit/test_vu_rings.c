@@ -341,7 +341,7 @@ static void test_class_23_size_and_position_while_running(void **state)
     free(vu);
 }
 
-/* Addresses were good when they were told; then the memory under them moved. */
+/* Addresses were good when they were told; then the memory under them moved. [BH-DEV-6] */
 static void test_class_23_memory_moves_under_a_checked_ring(void **state)
 {
     struct vu *vu = *state;
@@ -389,7 +389,7 @@ static void test_class_23_ring_moves_while_disabled(void **state)
     vu_expect_works(vu);
 }
 
-/* A guest chooses the size: 12 is none for a split ring. */
+/* A guest chooses the size: 12 is none for a split ring. [BH-DEV-6] */
 static void test_vu_ring_of_an_impossible_size(void **state)
 {
     struct vu *vu = *state;
@@ -491,6 +491,7 @@ static void violate(struct vu *vu)
     vu_kick(vu, 0);
 }
 
+/* [BH-DEV-23] */
 static void test_vu_violation_stops_the_device_only(void **state)
 {
     struct vu *vu = *state;

@@ -337,6 +337,7 @@ static void after_reset(struct vu *vu)
     vu_expect_works(vu);
 }
 
+/* [BH-DEV-2] */
 static void test_vu_reset(void **state)
 {
     struct vu *vu = *state;
@@ -360,6 +361,7 @@ static uint64_t write_config(struct vu *vu, uint32_t offset, uint32_t size, uint
     return vu_ack(vu, BH_VU_SET_CONFIG, &config, BH_VU_CONFIG_HEADER + size, NULL, 0);
 }
 
+/* [BH-DEV-21] */
 static void test_vu_config(void **state)
 {
     struct vu *vu = *state;
@@ -385,6 +387,7 @@ static void test_vu_config(void **state)
     vu_expect_open(vu);
 }
 
+/* [BH-DEV-21] */
 static void test_vu_config_past_the_end(void **state)
 {
     struct vu *vu = *state;
@@ -427,6 +430,7 @@ static int channel(struct vu *vu)
     return pair[0];
 }
 
+/* [BH-DEV-22] */
 static void test_vu_config_change_is_announced(void **state)
 {
     struct vu *vu = *state;

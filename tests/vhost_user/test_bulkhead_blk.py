@@ -53,7 +53,8 @@ class BulkheadBlk(backend_cases.Cases):
     def resume(self, options):
         """Kills the back end several times during a verify, which must not notice."""
         with subprocess.Popen([self.vu_blk, '--socket', self.socket, '--inflight', '--reconnect', '--depth', '16',
-                               '--block', str(backend_cases.BLOCK), '--count', '60000', '--timeout', str(2000 * PATIENCE), *options, 'verify'],
+                               '--block', str(backend_cases.BLOCK), '--count', '60000',
+                               '--timeout', str(2000 * PATIENCE), *options, 'verify'],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             for _ in range(KILLS):
                 time.sleep(0.25)

@@ -316,8 +316,8 @@ static int resume(struct vu_disk *disk)
     return result == BH_OK ? BH_OK : complain("resume", result);
 }
 
-/* Sleeps until something may have happened. */
-static int sleep_until_called(struct vu_disk *disk)
+/* Waits for an event; notifications are on. */
+static int wait_for_event(struct vu_disk *disk)
 {
     int32_t events[2u * BH_VU_FRONTEND_QUEUES_MAX];
     uint32_t pending = 0;
@@ -343,21 +343,28 @@ static int sleep_until_called(struct vu_disk *disk)
     return result;
 }
 
+/* Sleeps until something may have happened. */
+static int sleep_until_called(struct vu_disk *disk)
+{
+    int result = arm(disk, true) ? BH_OK : wait_for_event(disk);
+    (void)arm(disk, false);
+    return result;
+}
+
+static int spin(uint64_t deadline)
+{
+    return vu_now_ns() <= deadline ? BH_OK : complain("polling for a completion", BH_TIMEOUT);
+}
+
 int vu_disk_wait(struct vu_disk *disk)
 {
     const uint64_t finished_before = disk->finished;
-    uint64_t deadline = vu_now_ns() + (uint64_t)disk->options.timeout_ms * 1000000u;
+    const uint64_t deadline = vu_now_ns() + (uint64_t)disk->options.timeout_ms * 1000000u;
     int result = poll_queues(disk);
     /* Resuming collects, too: what counts is how many finished since the beginning. */
     while (result >= 0 && disk->in_flight != 0u && disk->finished == finished_before) {
-        if (disk->options.poll) {
-            result =
-                vu_now_ns() <= deadline ? BH_OK : complain("polling for a completion", BH_TIMEOUT);
-        } else if (!arm(disk, true)) {
-            result = sleep_until_called(disk);
-        }
+        result = disk->options.poll ? spin(deadline) : sleep_until_called(disk);
         if (result == BH_OK) {
-            (void)arm(disk, false);
             result = poll_queues(disk);
         }
     }
