@@ -80,6 +80,9 @@ int bh_walk_add(struct bh_queue *queue, struct bh_walk *walk, const struct bh_jo
         return bh_queue_fault(queue, BH_PROTOCOL, "readable descriptor after a writable one", place,
                               desc);
     }
+    if (desc->length > UINT32_MAX - walk->bytes) {
+        return bh_queue_fault(queue, BH_PROTOCOL, "chain of 4 GiB or more", place, desc);
+    }
 
     int got = acquire(queue, walk, desc, writable ? BH_ACCESS_WRITE : BH_ACCESS_READ);
 
@@ -92,33 +95,27 @@ int bh_walk_add(struct bh_queue *queue, struct bh_walk *walk, const struct bh_jo
     walk->region = bh_memory_last(queue->memory);
     walk->count += (uint32_t)got;
     walk->budget--;
+    walk->bytes += desc->length;
     if (writable) {
         walk->writable_count += (uint32_t)got;
         walk->writable_bytes += desc->length;
-    } else {
-        walk->readable_bytes += desc->length;
     }
     return BH_OK;
 }
 
-int bh_walk_end(struct bh_queue *queue, const struct bh_walk *walk, struct bh_chain *chain,
-                int error, struct bh_place place)
+void bh_walk_end(struct bh_queue *queue, const struct bh_walk *walk, struct bh_chain *chain,
+                 int error)
 {
     chain->spans = walk->spans;
     chain->block = walk->block;
     chain->readable_count = (uint16_t)(walk->count - walk->writable_count);
     chain->writable_count = (uint16_t)walk->writable_count;
-    chain->readable_bytes = (uint32_t)walk->readable_bytes;
-    chain->writable_bytes = (uint32_t)walk->writable_bytes;
-    chain->written_max = chain->writable_bytes;
-    /* Each descriptor adds less than 2^32, and their number is bounded: the sum did not wrap. */
-    if (error == BH_OK && walk->readable_bytes + walk->writable_bytes > UINT32_MAX) {
-        error = bh_queue_fault(queue, BH_PROTOCOL, "chain of 4 GiB or more", place, NULL);
-    }
+    chain->readable_bytes = walk->bytes - walk->writable_bytes;
+    chain->writable_bytes = walk->writable_bytes;
+    chain->written_max = walk->writable_bytes;
     if (error != BH_OK) {
         bh_chain_release(queue, chain);
     }
-    return error;
 }
 
 void bh_chain_release(struct bh_queue *queue, const struct bh_chain *chain)
@@ -204,10 +201,11 @@ static uint32_t copy_spans(const struct bh_span *spans, uint32_t count, uint32_t
             continue;
         }
 
+        size_t wanted = (size_t)length - done;
         size_t part = spans[i].length - skip;
 
-        if (part > length - done) {
-            part = length - done;
+        if (part > wanted) {
+            part = wanted;
         }
         if (out) {
             bh_copy(spans[i].base + skip, local + done, part);
@@ -234,15 +232,15 @@ uint32_t bh_chain_write(struct bh_chain *chain, uint32_t offset, const void *fro
 
 int bh_chain_cut_header(struct bh_chain *chain, uint32_t length)
 {
+    struct bh_span *span = chain->spans;
     size_t left = length;
 
     if (length > chain->readable_bytes) {
         return BH_INVALID;
     }
-    for (uint32_t i = 0; left != 0u; i++) {
-        struct bh_span *span = &chain->spans[i];
-
+    while (left != 0u) {
         if (span->length <= left) {
+            /* It keeps its base: one past its end may be somebody else's. */
             left -= span->length;
             span->length = 0;
         } else {
@@ -250,6 +248,7 @@ int bh_chain_cut_header(struct bh_chain *chain, uint32_t length)
             span->length -= left;
             left = 0;
         }
+        span++;
     }
     chain->readable_bytes -= length;
     return BH_OK;

@@ -68,7 +68,7 @@ int bh_memory_acquire(struct bh_memory *memory, uint64_t address, uint32_t lengt
         spans[0].length = length;
         return 1;
     }
-    if (address > UINT64_MAX - (length - 1u)) {
+    if ((uint64_t)length - 1u > UINT64_MAX - address) {
         return BH_DENIED;
     }
     while (length != 0u) {

@@ -180,7 +180,7 @@ static int packed_pop(struct bh_queue *queue, struct bh_chain *chain)
     if (queue->journal != NULL || !walk_simply(queue, &walk, &at)) {
         error = walk_carefully(queue, &walk, &at, place);
     }
-    error = bh_walk_end(queue, &walk, chain, error, place);
+    bh_walk_end(queue, &walk, chain, error);
     if (error != BH_OK) {
         return error;
     }
@@ -219,7 +219,7 @@ static int packed_resume(struct bh_queue *queue, struct bh_chain *chain)
     }
     chain->id = desc.id;
     chain->slots = queue->resume_slots;
-    error = bh_walk_end(queue, &walk, chain, error, place);
+    bh_walk_end(queue, &walk, chain, error);
     return error == BH_OK ? 1 : error;
 }
 
@@ -254,7 +254,6 @@ static void packed_put(struct bh_queue *queue, uint16_t id, uint32_t written, ui
 static void packed_publish(struct bh_queue *queue)
 {
     bh_store16_release(&ring(queue)[queue->first_slot].flags, queue->first_flags);
-    queue->used_public = queue->used_next;
 }
 
 /* VIRTIO 1.4, 2.8.10. */
@@ -276,7 +275,7 @@ static bool packed_notify_due(const struct bh_queue *queue)
         offset = (uint16_t)(offset - queue->size);
     }
     return bh_event_due(offset, queue->used_next,
-                        (uint16_t)(queue->used_next - queue->unsignalled)) != 0;
+                        (uint16_t)(queue->used_next - queue->unsignalled));
 }
 
 static bool packed_notify_enable(struct bh_queue *queue, bool enable)

@@ -64,7 +64,7 @@ static void unmap_area(struct bh_memory *memory, uint8_t **area, uint32_t size)
 
 static void unmap_rings(struct bh_queue *queue)
 {
-    int packed = queue->format == &bh_packed_format;
+    bool packed = queue->format == &bh_packed_format;
 
     unmap_area(queue->memory, &queue->device, bh_device_area_size(queue->size, packed));
     unmap_area(queue->memory, &queue->driver, bh_driver_area_size(queue->size, packed));
@@ -73,10 +73,10 @@ static void unmap_rings(struct bh_queue *queue)
 
 static int map_rings(struct bh_queue *queue, const struct bh_queue_setup *setup)
 {
-    int packed = queue->format == &bh_packed_format;
+    bool packed = queue->format == &bh_packed_format;
     /* The packed device writes used descriptors over the driver's. */
     uint32_t both = BH_ACCESS_READ | BH_ACCESS_WRITE;
-    uint32_t access = packed != 0 ? both : BH_ACCESS_READ;
+    uint32_t access = packed ? both : BH_ACCESS_READ;
     int error = map_area(queue->memory, setup->descriptor, bh_descriptor_area_size(queue->size),
                          access, &queue->descriptor);
 
@@ -97,7 +97,6 @@ static int map_rings(struct bh_queue *queue, const struct bh_queue_setup *setup)
 /* Everything that a new life begins with. */
 static void forget(struct bh_queue *queue)
 {
-    queue->used_public = 0;
     queue->unsignalled = 0;
     queue->batch = 0;
     queue->in_flight = 0;
@@ -302,7 +301,8 @@ bool bh_queue_publish(struct bh_queue *queue)
     queue->dirty = false;
     if (queue->fault.error != BH_OK) {
         queue->batch = 0;
-    } else if (queue->batch != 0u) {
+    }
+    if (queue->batch != 0u) {
         notify = publish_batch(queue);
     }
     if (queue->state == BH_QUEUE_DRAINING && queue->in_flight == 0u) {

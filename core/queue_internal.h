@@ -74,13 +74,13 @@ static inline uint32_t bh_chain_limit(const struct bh_queue *queue)
 struct bh_walk {
     struct bh_span *spans;          /* where the chain's spans go: inline, or a block of the pool */
     const struct bh_region *region; /* of the last hit */
-    uint64_t readable_bytes;
-    uint64_t writable_bytes;
-    uint32_t room;           /* how many spans fit */
-    uint32_t count;          /* how many there are */
-    uint32_t writable_count; /* of these, the last ones */
-    uint32_t budget;         /* how many descriptors may still be looked at: what bounds the work */
-    uint16_t block;          /* of the pool, or BH_CHAIN_NO_BLOCK */
+    uint32_t bytes;                 /* of all spans */
+    uint32_t writable_bytes;        /* of the writable ones */
+    uint32_t room;                  /* how many spans fit */
+    uint32_t count;                 /* how many there are */
+    uint32_t writable_count;        /* of these, the last ones */
+    uint32_t budget; /* how many descriptors may still be looked at: what bounds the work */
+    uint16_t block;  /* of the pool, or BH_CHAIN_NO_BLOCK */
 };
 
 /* Begins an empty chain of at most `ring` ring descriptors. */
@@ -111,18 +111,17 @@ static inline bool bh_walk_hit(struct bh_walk *walk, const struct bh_journal_des
     if (offset >= walk->region->size || desc->length > walk->region->size - offset ||
         desc->length == 0u || (walk->region->access & right) == 0u || walk->count >= walk->room ||
         (!writable && walk->writable_count != 0u) || walk->budget == 0u ||
-        (desc->flags & BH_DESC_INDIRECT) != 0u) {
+        desc->length > UINT32_MAX - walk->bytes || (desc->flags & BH_DESC_INDIRECT) != 0u) {
         return false;
     }
     walk->spans[walk->count].base = walk->region->base + offset;
     walk->spans[walk->count].length = desc->length;
     walk->count++;
     walk->budget--;
+    walk->bytes += desc->length;
     if (writable) {
         walk->writable_count++;
         walk->writable_bytes += desc->length;
-    } else {
-        walk->readable_bytes += desc->length;
     }
     return true;
 }
@@ -131,10 +130,9 @@ static inline bool bh_walk_hit(struct bh_walk *walk, const struct bh_journal_des
 int bh_walk_add(struct bh_queue *queue, struct bh_walk *walk, const struct bh_journal_desc *desc,
                 struct bh_place place);
 
-/* Ends the walk. `error` is BH_OK: fills the chain; else: releases what it holds. Returns `error`,
- * or a fault's error. */
-int bh_walk_end(struct bh_queue *queue, const struct bh_walk *walk, struct bh_chain *chain,
-                int error, struct bh_place place);
+/* Ends the walk. `error` is BH_OK: fills the chain; else: releases what it holds. */
+void bh_walk_end(struct bh_queue *queue, const struct bh_walk *walk, struct bh_chain *chain,
+                 int error);
 
 /* Gives back everything that a chain holds. */
 void bh_chain_release(struct bh_queue *queue, const struct bh_chain *chain);

@@ -40,7 +40,6 @@ static void split_begin(struct bh_queue *queue, const struct bh_queue_setup *set
     queue->avail_seen = setup->avail_next;
     queue->used_next =
         setup->used_from_ring ? bh_load16(&used_ring(queue)->index) : setup->used_next;
-    queue->used_public = queue->used_next;
     queue->avail_wrap = true;
     queue->used_wrap = true;
 }
@@ -173,7 +172,7 @@ static int take_head(struct bh_queue *queue, struct bh_chain *chain, uint16_t he
     if (!walk_simply(queue, &walk, &place)) {
         error = walk_carefully(queue, &walk, place);
     }
-    error = bh_walk_end(queue, &walk, chain, error, place);
+    bh_walk_end(queue, &walk, chain, error);
     if (error != BH_OK) {
         return error;
     }
@@ -233,7 +232,6 @@ static void split_put(struct bh_queue *queue, uint16_t id, uint32_t written, uin
 static void split_publish(struct bh_queue *queue)
 {
     bh_store16_release(&used_ring(queue)->index, queue->used_next);
-    queue->used_public = queue->used_next;
 }
 
 /* VIRTIO 1.4, 2.7.7.2. */
@@ -245,7 +243,7 @@ static bool split_notify_due(const struct bh_queue *queue)
 
     uint16_t before = (uint16_t)(queue->used_next - queue->unsignalled);
 
-    return bh_event_due(used_event(queue), queue->used_next, before) != 0;
+    return bh_event_due(used_event(queue), queue->used_next, before);
 }
 
 /* VIRTIO 1.4, 2.7.10. With event-idx, not asking means leaving the old index behind. */

@@ -20,11 +20,6 @@ static uint64_t lines(uint64_t bytes)
     return (bytes + LINE - 1u) / LINE * LINE;
 }
 
-static int packed_of(bool packed)
-{
-    return packed ? 1 : 0;
-}
-
 static uint64_t tables_size(uint16_t size, uint16_t indirect_max)
 {
     return (uint64_t)size * indirect_max * sizeof(struct bh_split_desc);
@@ -32,10 +27,8 @@ static uint64_t tables_size(uint16_t size, uint16_t indirect_max)
 
 uint64_t bh_driver_queue_bytes(uint16_t size, uint16_t indirect_max, bool packed)
 {
-    return LINE + lines(bh_descriptor_area_size(size)) +
-           lines(bh_driver_area_size(size, packed_of(packed))) +
-           lines(bh_device_area_size(size, packed_of(packed))) +
-           lines(tables_size(size, indirect_max));
+    return LINE + lines(bh_descriptor_area_size(size)) + lines(bh_driver_area_size(size, packed)) +
+           lines(bh_device_area_size(size, packed)) + lines(tables_size(size, indirect_max));
 }
 
 static uint8_t *take_lines(struct bh_dma *dma, uint64_t bytes)
@@ -79,7 +72,7 @@ static void begin(struct bh_driver_queue *queue)
 /* Takes the three areas and the indirect tables from `dma`. */
 static int take(struct bh_driver_queue *queue, struct bh_dma *dma)
 {
-    const int packed = packed_of(queue->packed);
+    const bool packed = queue->packed;
 
     queue->descriptor = take_lines(dma, bh_descriptor_area_size(queue->size));
     queue->driver = take_lines(dma, bh_driver_area_size(queue->size, packed));
@@ -146,7 +139,7 @@ int bh_driver_queue_init(struct bh_driver_queue *queue, const struct bh_driver_q
 
 int bh_driver_queue_restart(struct bh_driver_queue *queue)
 {
-    const int packed = packed_of(queue->packed);
+    const bool packed = queue->packed;
     int result = queue->transport->ops->queue_reset(queue->transport, queue->index);
 
     if (result != BH_OK) {

@@ -132,7 +132,9 @@ int bh_device_config_write(struct bh_device *device, uint32_t offset, const void
 int bh_device_queue_start(struct bh_device *device, uint16_t index, struct bh_queue_setup *setup);
 int bh_device_queue_stop(struct bh_device *device, uint16_t index);
 
-/* The driver's notification arrived (or the port polls): serves the queue. Returns true when chains
+/* A port that has a status starts queues, or kicks them, no earlier than DRIVER_OK (VIRTIO 1.4,
+ * 2.1.2).
+ * The driver's notification arrived (or the port polls): serves the queue. Returns true when chains
  * may be left: call again after looking at everything else. Notifications of queues that do not run
  * are ignored (VIRTIO 1.4, 2.7.10.3). */
 bool bh_device_kick(struct bh_device *device, uint16_t index);

@@ -38,7 +38,8 @@ struct bh_span {
 struct bh_region {
     uint64_t address; /* guest-physical; address + size does not wrap around (the port checks it) */
     uint64_t size;    /* bytes, not 0 */
-    uint8_t *base;    /* where it is mapped */
+    uint8_t *base;    /* where it is mapped; rings are used in place, so base and address are equal
+                         modulo 16 at least (the port checks it) */
     uint32_t access;  /* BH_ACCESS_READ, BH_ACCESS_WRITE or both */
 };
 

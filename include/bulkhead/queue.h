@@ -4,8 +4,8 @@
  * pushed back; a batch becomes visible to the driver with one store (bh_queue_publish). Source:
  * VIRTIO 1.4, 2.6 to 2.9.
  *
- * What is promised about a hostile driver: each descriptor is read once into local memory, checked,
- * then used; a chain has at most as many spans as the pool's blocks hold, and costs work bounded by
+ * What is promised about a hostile driver: a descriptor is copied into local memory, checked there,
+ * and what was checked is what is used; a chain has at most as many spans as the pool's blocks hold, and costs work bounded by
  * that and the queue size; nothing outside the memory that bh_memory grants is touched; the first
  * violation stops the queue (`fault` tells which and where) until it is started again. A driver
  * that rewrites its rings meanwhile harms itself only.
@@ -177,7 +177,6 @@ struct bh_queue {
     uint16_t avail_next;  /* next entry to pop */
     uint16_t avail_seen;  /* split: the driver's index when last read */
     uint16_t used_next;   /* next entry to write */
-    uint16_t used_public; /* what the driver sees */
     uint16_t unsignalled; /* ring entries used since the last notification decision */
     bool notify_first;    /* the next publish notifies, whatever the driver asked for */
     bool avail_wrap;      /* packed */

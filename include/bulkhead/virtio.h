@@ -7,6 +7,7 @@
 #ifndef BULKHEAD_VIRTIO_H
 #define BULKHEAD_VIRTIO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Device ids (VIRTIO 1.4, chapter 5). */
@@ -105,19 +106,19 @@ static inline uint32_t bh_descriptor_area_size(uint32_t size)
     return 16u * size;
 }
 
-static inline uint32_t bh_driver_area_size(uint32_t size, int packed)
+static inline uint32_t bh_driver_area_size(uint32_t size, bool packed)
 {
-    return packed != 0 ? 4u : 6u + 2u * size;
+    return packed ? 4u : 6u + 2u * size;
 }
 
-static inline uint32_t bh_device_area_size(uint32_t size, int packed)
+static inline uint32_t bh_device_area_size(uint32_t size, bool packed)
 {
-    return packed != 0 ? 4u : 6u + 8u * size;
+    return packed ? 4u : 6u + 8u * size;
 }
 
 /* Whether a notification is due: the other side asked to be told when index `event` is passed, and
  * the index moved from `before` to `after` (all modulo 2^16; VIRTIO 1.4, 2.7.10). */
-static inline int bh_event_due(uint16_t event, uint16_t after, uint16_t before)
+static inline bool bh_event_due(uint16_t event, uint16_t after, uint16_t before)
 {
     return (uint16_t)(after - event - 1u) < (uint16_t)(after - before);
 }

@@ -149,7 +149,7 @@ int bh_vu_ring_locate(const struct bh_vu_ring *ring, const struct bh_vu_vring_ad
                       uint16_t size, struct bh_queue_setup *setup)
 {
     const struct bh_vu_backend *backend = ring->backend;
-    int packed = bh_vu_ring_packed(ring);
+    bool packed = bh_vu_ring_packed(ring);
     int error = bh_vu_regions_guest(backend, address->descriptor, bh_descriptor_area_size(size),
                                     &setup->descriptor);
 
@@ -171,7 +171,7 @@ static int look(struct bh_vu_ring *ring, const struct bh_queue_setup *setup,
     struct bh_memory *memory = ring->backend->device->memory;
     uint64_t address = bh_vu_ring_packed(ring) ? setup->descriptor : setup->device;
     uint32_t length = bh_vu_ring_packed(ring) ? bh_descriptor_area_size(ring->size)
-                                              : bh_device_area_size(ring->size, 0);
+                                              : bh_device_area_size(ring->size, false);
     struct bh_span span;
 
     /* Regions are aligned, so what holds for the guest's address holds for ours. */
