@@ -10,7 +10,6 @@ cd "$(dirname "$0")/.."
 build=${1:-build/gcc}
 program=$build/bench/null-read
 count=4096
-limit=200 # the goal for one request of a batch of 32, fill not counted
 
 if [ ! -x "$program" ]; then
     echo "$0: no $program: build first (meson setup $build && ninja -C $build)" >&2
@@ -25,7 +24,7 @@ for ring in split packed; do
         valgrind --tool=callgrind --callgrind-out-file="$work/out" --toggle-collect=bh_device_kick \
             --toggle-collect=bh_device_flush "$program" $count $depth $ring >"$work/log" 2>&1 ||
             { cat "$work/log" >&2; exit 1; }
-        callgrind_annotate --threshold=100 "$work/out" >"$work/table"
+        callgrind_annotate --auto=no --threshold=100 "$work/out" >"$work/table"
         line=$(awk -v n=$count '
             { gsub(",", "", $1) }
             /PROGRAM TOTALS/ { total = $1 }
@@ -33,8 +32,8 @@ for ring in split packed; do
             END { printf "%.1f %.1f", (total - fill) / n, fill / n }' "$work/table")
         read -r device fill <<<"$line"
         printf '%-8s %6d %16s %16s\n' $ring $depth "$device" "$fill"
-        if [ $depth = 32 ] && awk -v a="$device" -v b=$limit 'BEGIN { exit !(a <= 0 || a > b) }'; then
-            echo "  over the goal of $limit (or nothing was counted)"
+        if awk -v n="$device" 'BEGIN { exit n > 0 }'; then
+            echo "$0: nothing was counted" >&2
             status=1
         fi
     done

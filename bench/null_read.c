@@ -157,7 +157,7 @@ static int batch(uint32_t depth, uint64_t sector)
         request->done = done;
 
         int error =
-            bh_driver_blk_read(&all.driver, 0, request, sector + 8u * i, &all.buffers[i], 1);
+            bh_driver_blk_read(&all.driver, 0, request, sector + 8u * (uint64_t)i, &all.buffers[i], 1);
 
         if (error != BH_OK) {
             return error;
@@ -175,7 +175,6 @@ int main(int argc, char **argv)
     uint32_t count = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0u;
     uint32_t depth = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0u;
     bool packed = argc > 3 && strcmp(argv[3], "packed") == 0;
-    uint8_t *guest = aligned_alloc(BLOCK_BYTES, GUEST_SIZE);
     int error = BH_OK;
 
     if (count == 0u || depth == 0u || depth > DEPTH_MAX || argc != 4) {
@@ -183,6 +182,9 @@ int main(int argc, char **argv)
                       DEPTH_MAX);
         return 2;
     }
+
+    uint8_t *guest = aligned_alloc(BLOCK_BYTES, GUEST_SIZE);
+
     if (guest == NULL) {
         return 1;
     }

@@ -68,10 +68,9 @@ static int serve_one(struct bh_vu_frontend *frontend)
 
 void bh_vu_backend_serve(struct bh_vu_frontend *frontend)
 {
-    int result = BH_OK;
-
     for (uint32_t i = 0; i < BACKEND_REQUESTS_MAX && frontend->backend_line; i++) {
-        result = serve_one(frontend);
+        int result = serve_one(frontend);
+
         if (result == BH_AGAIN) {
             break;
         }

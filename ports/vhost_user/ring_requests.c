@@ -151,7 +151,7 @@ static int event_of(struct bh_vu_backend *backend, struct bh_vu_incoming *messag
 int bh_vu_on_vring_kick(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                         struct bh_vu_outgoing *reply)
 {
-    struct bh_vu_ring *ring;
+    struct bh_vu_ring *ring = NULL;
     int fd = -1;
     int error = event_of(backend, message, &ring, &fd);
 
@@ -197,7 +197,7 @@ static int take_signal(struct bh_vu_backend *backend, int fd, int *slot)
 int bh_vu_on_vring_call(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                         struct bh_vu_outgoing *reply)
 {
-    struct bh_vu_ring *ring;
+    struct bh_vu_ring *ring = NULL;
     int fd = -1;
     int error = event_of(backend, message, &ring, &fd);
 
@@ -215,7 +215,7 @@ int bh_vu_on_vring_call(struct bh_vu_backend *backend, struct bh_vu_incoming *me
 int bh_vu_on_vring_err(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                        struct bh_vu_outgoing *reply)
 {
-    struct bh_vu_ring *ring;
+    struct bh_vu_ring *ring = NULL;
     int fd = -1;
     int error = event_of(backend, message, &ring, &fd);
 

@@ -65,8 +65,8 @@ struct echo {
 void echo_init(struct echo *echo, bool packed);
 void echo_finish(struct echo *echo);
 
-/* Negotiates `features` beside VERSION_1 (and RING_PACKED for packed guests), up to DRIVER_OK. */
-void echo_negotiate(struct echo *echo, uint64_t features);
+/* Negotiates `accepted` beside VERSION_1 (and RING_PACKED for packed guests), up to DRIVER_OK. */
+void echo_negotiate(struct echo *echo, uint64_t accepted);
 
 /* Starts queue `index`: queue 0 on the guest's rings, the others on copies elsewhere in memory. */
 void echo_start(struct echo *echo, uint16_t index);
