@@ -177,7 +177,13 @@ int bh_device_queue_start(struct bh_device *device, uint16_t index, struct bh_qu
         return BH_STATE;
     }
     setup->features = device->features;
-    return bh_queue_start(&device->queues[index], device->memory, setup);
+
+    int error = bh_queue_start(&device->queues[index], device->memory, setup);
+
+    if (error == BH_OK && device->class->started != NULL) {
+        device->class->started(device, setup->resumed);
+    }
+    return error;
 }
 
 /* Publishes what a queue pushed, and tells the port what came of it. */

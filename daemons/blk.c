@@ -12,13 +12,14 @@
 #include "bulkhead/host_log.h"
 #include "daemon.h"
 
-#define QUEUES_DEFAULT 16u /* a front end may use fewer: QEMU takes one for each processor */
-#define QUEUES_MAX     16u
-#define QUEUE_SIZE     1024u
-#define REQUESTS       256u /* in flight, all queues together */
-#define SEG_MAX        126u /* with header and status, what QEMU's default ring of 128 can hold */
-#define POOL_BLOCKS    64u  /* chains of more than a few segments at a time */
-#define POOL_SPANS     (SEG_MAX + 2u)
+#define QUEUES_DEFAULT   16u /* a front end may use fewer: QEMU takes one for each processor */
+#define QUEUES_MAX       16u
+#define QUEUE_SIZE       1024u
+#define REQUESTS         256u /* in flight, all queues together */
+#define SEG_MAX          126u /* with header and status, what QEMU's default ring of 128 can hold */
+#define POOL_BLOCKS      64u  /* chains of more than a few segments at a time */
+#define POOL_SPANS       (SEG_MAX + 2u)
+#define LOCK_PATIENCE_MS 10000u
 
 static struct {
     const char *path;
@@ -105,10 +106,11 @@ static const struct bh_daemon_option blk_options[] = {
 static const char *const blk_features[] = {"read-only", "blk-file", NULL};
 
 static const char blk_notes[] =
-    "The disk is locked while the program runs: one writer, or many readers. If PATH\n"
-    "is /dev/fd/N, descriptor N is used, and nothing is opened. An image that shrinks\n"
-    "gives I/O errors beyond its new end. After SIGHUP the guest is told the disk's\n"
-    "present size.\n"
+    "The disk is locked while the program runs: one writer, or many readers. Another\n"
+    "program's lock is waited for, ten seconds at most: a predecessor that was killed\n"
+    "holds it until its last write has ended. If PATH is /dev/fd/N, descriptor N is\n"
+    "used, and nothing is opened. An image that shrinks gives I/O errors beyond its\n"
+    "new end. After SIGHUP the guest is told the disk's present size.\n"
     "\n"
     "Discard punches holes. Secure erase and lifetime are offered only for a block\n"
     "device that has them. SIZE may end in K, M, G or T.\n";
@@ -175,6 +177,7 @@ static int blk_disk(struct bh_blk_geometry *geometry)
         .read_only = self.read_only,
         .direct = self.direct,
         .depth = REQUESTS,
+        .patience_ms = LOCK_PATIENCE_MS,
         .finished = disk_finished,
         .stopped = self.daemon.stopped,
         .context = self.daemon.context,

@@ -180,6 +180,7 @@ const struct bh_device_class bh_blk_class = {
     .config_size = bh_blk_config_size,
     .config_read = bh_blk_config_read,
     .config_write = bh_blk_config_write,
+    .started = bh_blk_started,
     .serve = blk_serve,
     .commit = blk_commit,
     .reset = blk_reset,

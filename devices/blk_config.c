@@ -6,7 +6,9 @@
  * A write is answered only once it is durable when one of these holds (VIRTIO 1.4, 5.2.6.2):
  *   - the disk's owner asked for write-through;
  *   - the driver negotiated neither FLUSH nor CONFIG_WCE: it could never make a write stable;
- *   - it negotiated CONFIG_WCE and `writeback` is 0.
+ *   - it negotiated CONFIG_WCE and `writeback` is 0;
+ *   - it negotiated CONFIG_WCE, and this process took its rings over from one that died: what it
+ *     set `writeback` to was said to that one, and a front end does not say it again.
  * Otherwise writes are stable after the next flush.
  *
  * `writeback` outlives a reset, as 5.2.5 permits. It must: a vhost-user front end may go on showing
@@ -65,9 +67,21 @@ static void durability_update(struct bh_blk *blk)
 {
     uint64_t features = blk->device->features;
     bool can_flush = (features & (BH_BLK_F_FLUSH | BH_BLK_F_CONFIG_WCE)) != 0u;
-    bool mode_known = (features & BH_BLK_F_CONFIG_WCE) != 0u;
+    bool can_toggle = (features & BH_BLK_F_CONFIG_WCE) != 0u;
 
-    blk->durable = blk->geometry.write_through || !can_flush || (mode_known && !blk->writeback);
+    blk->durable = blk->geometry.write_through || !can_flush ||
+                   (can_toggle && (!blk->writeback || !blk->mode_known));
+}
+
+void bh_blk_started(struct bh_device *device, bool resumed)
+{
+    struct bh_blk *blk = device->class_data;
+
+    /* A ring that begins belongs to a driver that looked at the configuration space just now. */
+    if (!resumed) {
+        blk->mode_known = true;
+        durability_update(blk);
+    }
 }
 
 void bh_blk_features_set(struct bh_device *device)
@@ -171,6 +185,7 @@ int bh_blk_config_write(struct bh_device *device, uint32_t offset, const void *f
         return BH_INVALID;
     }
     blk->writeback = value != 0u;
+    blk->mode_known = true;
     durability_update(blk);
     return BH_OK;
 }

@@ -13,6 +13,7 @@
 /* The functions of bh_blk_class that deal with features and configuration. */
 uint64_t bh_blk_features(const struct bh_device *device);
 void bh_blk_features_set(struct bh_device *device);
+void bh_blk_started(struct bh_device *device, bool resumed);
 uint32_t bh_blk_config_size(const struct bh_device *device);
 void bh_blk_config_read(const struct bh_device *device, uint32_t offset, void *to, uint32_t length);
 int bh_blk_config_write(struct bh_device *device, uint32_t offset, const void *from,

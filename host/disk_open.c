@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,8 @@
 #include "disk.h"
 #include "disk_probe.h"
 
-#define LOCK_TRIES       50u
-#define LOCK_PAUSE_NSECS 20000000L
+#define LOCK_PAUSE_MS 20u
+#define LOCK_QUIET_MS 1000u /* a wait that is longer is worth a line in the log */
 
 static const char fd_prefix[] = "/dev/fd/";
 
@@ -135,25 +136,36 @@ static int open_resource(const struct bh_disk_setup *setup, int *fd)
     return open_path(setup->path, setup->read_only ? O_RDONLY : O_RDWR, fd);
 }
 
-/* One writer or many readers. A predecessor that was killed holds its lock until its last operation
- * has ended: worth a moment of patience, and no more. */
-static int lock_resource(const char *path, int fd, bool read_only)
+/* Signals are taken by the event loop, which does not run yet: the end must not wait for a lock. */
+static bool end_is_asked_for(void)
 {
-    const struct timespec pause = {.tv_sec = 0, .tv_nsec = LOCK_PAUSE_NSECS};
-    int number = 0;
-    for (uint32_t i = 0; i < LOCK_TRIES; i++) {
-        struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+/* One writer or many readers. A predecessor that was killed holds its lock until its last operation
+ * has ended, which a slow medium delays: it is waited for. */
+static int lock_resource(const struct bh_disk_setup *setup, int fd)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+    for (uint32_t waited = 0;; waited += LOCK_PAUSE_MS) {
+        struct flock lock = {.l_type = setup->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
         if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
             return BH_OK;
         }
-        number = errno;
-        if (number != EAGAIN && number != EACCES) {
-            return report_errno(path, "cannot be locked", number);
+        if (errno != EAGAIN && errno != EACCES) {
+            return report_errno(setup->path, "cannot be locked", errno);
+        }
+        if (waited >= setup->patience_ms || end_is_asked_for()) {
+            bh_log(BH_LOG_ERROR, "%s: is in use by another process (locked)", setup->path);
+            return BH_STATE;
+        }
+        if (waited == LOCK_QUIET_MS) {
+            bh_log(BH_LOG_WARNING, "%s: waiting for another process to let go of it", setup->path);
         }
         (void)nanosleep(&pause, NULL);
     }
-    bh_log(BH_LOG_ERROR, "%s: is in use by another process (locked)", path);
-    return BH_STATE;
 }
 
 /* Direct I/O on a description of its own, so that what is not aligned has the other one. */
@@ -186,8 +198,7 @@ static int prepare(struct bh_disk_resource *resource, const struct bh_disk_setup
     }
     /* On the description whose writes can outlive the process: direct ones. Those through the page
      * cache end before it does. */
-    result = lock_resource(setup->path, setup->direct ? resource->direct_fd : resource->fd,
-                           setup->read_only);
+    result = lock_resource(setup, setup->direct ? resource->direct_fd : resource->fd);
     if (result != BH_OK) {
         return result;
     }

@@ -100,6 +100,7 @@ struct bh_blk {
     uint32_t waiting_count;
     uint16_t turn;     /* the queue that comes first when the model goes on after starving */
     bool writeback;    /* the cache mode that the driver sees and sets */
+    bool mode_known;   /* the driver that is served now has read or set its cache mode here */
     bool durable;      /* the next write must be durable: follows from features and cache mode */
     bool flush_failed; /* every flush fails from here to the next reset: what was lost stays lost */
     bool starved;      /* a serve ended for want of a request, memory or the disk: go on after a

@@ -49,6 +49,10 @@ struct bh_device_class {
     /* The queue has (or may have) chains: pop at most queue->size of them and serve them. Returns
      * true when chains may be left: the caller calls again after it looked at everything else. */
     bool (*serve)(struct bh_device *device, struct bh_queue *queue);
+    /* A queue was started. `resumed`: another process served it before (it died, or the guest
+     * moved), and what the driver had set in the configuration space was said to that one. NULL:
+     * nothing depends on it. */
+    void (*started)(struct bh_device *device, bool resumed);
     /* Everything popped in this turn was handed over; now start it (one system call for a batch).
      * NULL: nothing to do. */
     void (*commit)(struct bh_device *device);

@@ -22,11 +22,13 @@
 
 struct bh_disk_setup {
     struct bh_poller *poller;
-    const char *path; /* of the image or block device; /dev/fd/N is a descriptor that was handed
+    const char *path;     /* of the image or block device; /dev/fd/N is a descriptor that was handed
                          over, and is the disk's from now on */
-    bool read_only;   /* opened for reading: no handle exists by which it can be written */
-    bool direct;      /* without the host's page cache, where alignment allows it */
-    uint32_t depth;   /* operations in flight, 1..4096 */
+    bool read_only;       /* opened for reading: no handle exists by which it can be written */
+    bool direct;          /* without the host's page cache, where alignment allows it */
+    uint32_t depth;       /* operations in flight, 1..4096 */
+    uint32_t patience_ms; /* how long to wait for the lock of a predecessor that is going away;
+                             SIGTERM and SIGINT, where they are blocked, end the wait */
     /* Operations finished outside of submit and commit: flush the device. */
     void (*finished)(void *context);
     /* bh_disk_stop was called, and nothing is in flight any more. */

@@ -213,6 +213,7 @@ struct bh_queue_setup {
                             used_next */
     const struct bh_journal_ops *journal; /* NULL: none */
     void *journal_data;
+    bool resumed; /* for the device: the ring was in use before */
 };
 
 /* Makes a stopped queue. `order`: size_max slots, `busy`: size_max bytes; both live as long as the

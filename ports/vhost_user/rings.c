@@ -224,10 +224,11 @@ static int start(struct bh_vu_ring *ring, struct bh_queue_setup *setup, const ch
         setup->journal = bh_vu_ring_packed(ring) ? &bh_vu_journal_packed : &bh_vu_journal_split;
         setup->journal_data = &ring->journal;
     }
+    setup->resumed = at.avail_next != 0u || at.used_next != 0u;
     error = bh_device_queue_start(ring->backend->device, ring->index, setup);
     if (error != BH_OK) {
         ring->journal.region = NULL;
-    } else if (at.avail_next != 0u || at.used_next != 0u) {
+    } else if (setup->resumed) {
         /* Whoever served this ring before may have died between publishing and notifying. */
         bh_vu_ring_signal(ring->call);
     }

@@ -28,6 +28,8 @@ def enter():
     if os.environ.get('BULKHEAD_FUSE') == '1':
         return
     options = ['--mount'] if os.geteuid() == 0 else ['--user', '--map-root-user', '--mount']
+    if not os.path.ismount('/'):  # a chroot: what is no mount point cannot be made private
+        options += ['--propagation', 'unchanged']
     os.environ['BULKHEAD_FUSE'] = '1'
     os.execvp('unshare', ['unshare', *options, sys.executable, *sys.argv])
 
@@ -53,8 +55,7 @@ class FuseDisk:
         self.fail = {}
         self.delay = {}
         self.most = 0
-        self.seen = []      # operations that came for the image
-        self.answered = []  # and those that were answered
+        self.seen = []  # operations that came for the image
         self.device = os.open('/dev/fuse', os.O_RDWR)
         os.makedirs(folder, exist_ok=True)
         mount('disk', folder, 'fuse', 'fd=%d,rootmode=40755,user_id=%d,group_id=%d,allow_other'
@@ -87,7 +88,6 @@ class FuseDisk:
                 number, answer = error.errno, b''
             try:
                 os.write(self.device, struct.pack('<IiQ', 16 + len(answer), -number, unique) + answer)
-                self.answered.append(opcode)
             except OSError:
                 pass  # the request was given up
 

@@ -5,6 +5,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import time
 
@@ -131,10 +132,11 @@ class Closed(daemon.Case):
     # A layer that is missing is named; strict refuses to go on without it.
     def test_closed_missing_layer_is_named(self):
         limit = 'ulimit -n 512; exec "$@"'  # the daemon's own limit is higher: it may lower, not raise
+        program = shutil.copy(daemon.BLK, self.folder)  # the build may lie where only its owner may go
         command = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] if os.geteuid() == 0 else []
         path = os.path.join(self.folder, 'socket')
         os.chmod(self.folder, 0o777)
-        arguments = [*command, 'bash', '-c', limit, 'bash', daemon.BLK, '--null', '1M', '--socket-path', path]
+        arguments = [*command, 'bash', '-c', limit, 'bash', program, '--null', '1M', '--socket-path', path]
         result = subprocess.run([*arguments, '--sandbox', 'strict'], capture_output=True, text=True, check=False,
                                 timeout=daemon.PATIENCE)
         self.assertEqual(result.returncode, 3, result.stderr)

@@ -48,9 +48,18 @@ class Refused(daemon.Case):
 
     def test_refused_locked_by_another(self):
         self.serve()
-        result = self.run_blk('--blk-file', self.image, '--socket-path', os.path.join(self.folder, 'other'))
-        self.assertEqual(result.returncode, 1)
-        self.assertIn('in use by another process', result.stderr)
+        folder = os.path.join(self.folder, 'other')
+        os.mkdir(folder)
+        other = daemon.Daemon(folder, '--blk-file', self.image)
+        self.addCleanup(other.kill)
+        daemon.wait_until(lambda: 'waiting for another process' in other.log(), 'the other one waits')
+        # It would wait longer, but an end is an end.
+        status, seconds = other.terminate()
+        self.assertEqual(status, 1)
+        self.assertLess(seconds, daemon.PROMPT)
+        self.assertIn('in use by another process', other.log())
+        self.assertEqual(len(other.log().splitlines()), 2, other.log())
+        self.assertFalse(os.path.exists(other.socket))
 
     def test_refused_name_cannot_forge_a_log_line(self):
         self.refused(self.folder + '/a\nbulkhead-blk: sandbox closed', 'No such file')
@@ -182,6 +191,19 @@ class Served(daemon.Case):
         blk.process.kill()
         again = self.start('--blk-file', self.image).wait_ready()
         self.assertEqual(again.read(3, SECTOR), b'k' * SECTOR)
+
+    # A predecessor that takes its time is waited for.
+    def test_served_after_a_slow_predecessor(self):
+        blk = self.serve()
+        folder = os.path.join(self.folder, 'next')
+        os.mkdir(folder)
+        successor = daemon.Daemon(folder, '--blk-file', self.image)
+        self.addCleanup(successor.kill)
+        daemon.wait_until(lambda: 'waiting for another process' in successor.log(), 'the successor waits')
+        self.assertIsNone(successor.process.poll())
+        blk.kill()
+        self.assertEqual(successor.wait_ready().read(3, SECTOR), bytes([4]) * SECTOR)
+        self.assertEqual(successor.log().count('waiting for'), 1)
 
     def test_served_null(self):
         blk = self.serve('--null', '3M')

@@ -182,8 +182,8 @@ def main():
                              arguments.daemon, arguments.qemu, mode)
         problems, summary, log = run(options, arguments.kills, arguments.seed)
         failures += bool(problems)
-        print(f"{'not ok' if problems else 'ok'} {number} - {options.name()}: "
-              f"{arguments.kills} kills\n# {summary}")
+        name = f"{options.name()}: {arguments.kills} kills [BH-BLK-36]"
+        print(f"{'not ok' if problems else 'ok'} {number} - {name}\n# {summary}")
         for problem in problems:
             print(f"# PROBLEM {problem}")
         if problems:

@@ -30,7 +30,7 @@ CHECKS = {
         "cache-back-sends-flush",
     },
     "read-only": ALWAYS | {"read-only", "fio-read", "write-refused", "remount-refused"},
-    "write-through": ALWAYS | {"cache-before", "cache-after", "fio-through", "no-flush"},
+    "write-through": ALWAYS | {"write-back-refused", "cache-unchanged", "fio-through"},
     "restarts": ALWAYS | {"load-reads", "load-writes", "writers"},
     "restarts-through": ALWAYS | {"load-reads", "load-writes", "writers"},
 }

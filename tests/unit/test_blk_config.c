@@ -269,6 +269,28 @@ static void test_mode_outlives_a_reset(void **state)
     assert_true(write_is_durable(rig));
 }
 
+/* [BH-BLK-14] What a driver told the process that died, its successor was not told: it must not
+ * take a write for volatile that the driver believes written through. */
+static void test_mode_is_unknown_to_a_successor(void **state)
+{
+    struct blk_rig *rig = *state;
+
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    assert_int_equal(bh_blk_init(&rig->blk, &rig->device, &rig->geometry, &fake_disk_ops,
+                                 &rig->disk, rig->requests, RIG_REQUESTS),
+                     BH_OK);
+    rig->guest.setup.resumed = true;
+    rig_negotiate(rig, RIG_FEATURES);
+    assert_int_equal(FIELD(rig, writeback), 1);
+    assert_true(write_is_durable(rig));
+    assert_int_equal(mode_set(rig, 1), BH_OK);
+    assert_false(write_is_durable(rig));
+    /* The same process knows it when it takes the ring up again. */
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    rig_negotiate(rig, RIG_FEATURES);
+    assert_false(write_is_durable(rig));
+}
+
 /* [BH-DEV-21] Only that byte, only 0 and 1, only if negotiated. */
 static void test_only_the_mode_is_writable(void **state)
 {
@@ -389,6 +411,7 @@ int main(void)
         RIG_TEST(test_mode_without_flush),
         RIG_TEST(test_write_through_disk),
         RIG_TEST(test_mode_outlives_a_reset),
+        RIG_TEST(test_mode_is_unknown_to_a_successor),
         RIG_TEST(test_only_the_mode_is_writable),
         cmocka_unit_test(test_geometry_refused),
         RIG_TEST(test_class_11_id_leaks_nothing),

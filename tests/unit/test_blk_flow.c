@@ -299,6 +299,28 @@ static void test_second_queue(void **state)
     guest_expect_nothing(&rig->other);
 }
 
+/* [BH-BLK-9] A write is done on one queue, and lies in a cache. A flush on the other one goes to the
+ * disk, and is done when the disk says so, not before. */
+static void test_flush_waits_for_the_commit(void **state)
+{
+    struct blk_rig *rig = *state;
+
+    use_two_queues(rig, RIG_FEATURES | BH_BLK_F_MQ);
+    rig_request(rig, BH_BLK_T_OUT, 5, RIG_DATA, 512, R, BH_BLK_S_OK, 1);
+    assert_false(fake_disk_last(&rig->disk)->durable);
+    rig->disk.defer = true;
+    offer_other(rig, 0);
+    assert_false(bh_device_kick(&rig->device, 1));
+    bh_device_flush(&rig->device);
+    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_FLUSH);
+    assert_int_equal(rig->disk.held_count, 1);
+    guest_expect_nothing(&rig->other);
+    fake_disk_finish(&rig->disk, 0);
+    bh_device_flush(&rig->device);
+    guest_expect_used(&rig->other, 0, 1);
+    assert_int_equal(*guest_at(&rig->guest, RIG_STATUS(15)), BH_BLK_S_OK);
+}
+
 /* A queue that is always full does not keep the other one from the requests that come free. */
 static void test_starved_queues_take_turns(void **state)
 {
@@ -333,6 +355,7 @@ int main(void)
         RIG_BOTH(test_class_17_completion_during_reset),
         RIG_BOTH(test_drain_what_waits),
         RIG_BOTH(test_second_queue),
+        RIG_BOTH(test_flush_waits_for_the_commit),
         RIG_BOTH(test_starved_queues_take_turns),
     };
 

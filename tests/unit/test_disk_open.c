@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/disk.h"
@@ -163,6 +164,26 @@ static void test_disk_one_writer_or_many_readers(void **state)
     assert_int_equal(bh_disk_create(&second, &setup), BH_STATE);
 }
 
+/* The patience is kept, and not more than kept. */
+static void test_disk_waits_for_the_lock(void **state)
+{
+    struct bh_disk_setup setup = rig_setup();
+    struct bh_disk *second = NULL;
+    struct timespec begin;
+    struct timespec end;
+    (void)state;
+    rig_open();
+    setup.patience_ms = 100;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &begin), 0);
+    assert_int_equal(bh_disk_create(&second, &setup), BH_STATE);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &end), 0);
+    int64_t waited_ms =
+        (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+    assert_true(waited_ms >= 100);
+    bh_disk_destroy(rig.disk);
+    assert_int_equal(bh_disk_create(&rig.disk, &setup), BH_OK);
+}
+
 /* [BH-BLK-3] With direct I/O too, any address and any whole number of sectors is served. */
 static void test_disk_direct_serves_what_is_not_aligned(void **state)
 {
@@ -200,6 +221,7 @@ int main(void)
         RIG_TEST(test_disk_descriptor_without_the_right),
         RIG_TEST(test_disk_refuses_what_is_no_disk),
         RIG_TEST(test_disk_one_writer_or_many_readers),
+        RIG_TEST(test_disk_waits_for_the_lock),
         RIG_TEST(test_disk_direct_serves_what_is_not_aligned),
     };
     return cmocka_run_group_tests(tests, rig_make_directory, rig_remove_directory);

@@ -92,6 +92,7 @@ static void assert_collects(struct fixture *f, unsigned expected)
 
 /* ---- split ---- */
 
+/* [BH-DEV-28] */
 static void test_split_id_out_of_range(void **state)
 {
     const uint32_t ids[] = {SIZE, SIZE + 1, 0xffff, 0x10000, 0x80000000, 0xffffffff};
@@ -123,6 +124,7 @@ static void test_split_id_inside_a_chain(void **state)
     assert_caught(&f);
 }
 
+/* [BH-DEV-28] */
 static void test_split_id_not_given_out(void **state)
 {
     struct fixture f;
@@ -136,6 +138,7 @@ static void test_split_id_not_given_out(void **state)
     assert_caught(&f);
 }
 
+/* [BH-DEV-28] */
 static void test_split_id_twice(void **state)
 {
     struct fixture f;
@@ -167,6 +170,7 @@ static void test_split_id_not_shown(void **state)
     assert_caught(&f);
 }
 
+/* [BH-DEV-28] */
 static void test_split_length_too_long(void **state)
 {
     const uint32_t lengths[] = {33, 0x10000, 0xffffffff};
@@ -272,6 +276,7 @@ static void test_rings_overwritten(void **state)
 
 /* ---- packed ---- */
 
+/* [BH-DEV-28] */
 static void test_packed_bad_id(void **state)
 {
     const uint16_t ids[] = {SIZE, 0xffff, 1}; /* the last: a free one */
@@ -288,6 +293,7 @@ static void test_packed_bad_id(void **state)
     }
 }
 
+/* [BH-DEV-28] */
 static void test_packed_id_twice(void **state)
 {
     struct fixture f;
@@ -316,6 +322,7 @@ static void test_packed_id_not_shown(void **state)
     assert_caught(&f);
 }
 
+/* [BH-DEV-28] */
 static void test_packed_length_too_long(void **state)
 {
     struct fixture f;

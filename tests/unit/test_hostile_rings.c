@@ -99,7 +99,6 @@ static void test_class_03_index_truncated(void **state)
 static void test_class_04_sums_that_overflow(void **state)
 {
     struct guest *guest = *state;
-    struct guest_buffer buffers[3];
     uint32_t i;
 
     /* address + length over 2^64, from every alignment of the last page. */
@@ -112,28 +111,35 @@ static void test_class_04_sums_that_overflow(void **state)
     guest_offer_one(guest, UINT64_MAX - UINT32_MAX + 1u, UINT32_MAX, R, 0);
     guest_pop_fault(guest, BH_DENIED);
 
-    /* The bytes of a chain over 2^32 - 1: exactly that is allowed. Nothing is touched. */
-    guest_restart(guest, 8, 0);
-    guest->regions[3] = (struct bh_region){UINT64_C(1) << 40, UINT64_C(1) << 34, guest->high,
-                                           BH_ACCESS_READ | BH_ACCESS_WRITE};
-    guest->memory.region_count = 4;
-    for (i = 0; i < 3; i++) {
-        buffers[i] = (struct guest_buffer){UINT64_C(1) << 40, 0x80000000u, i == 0 ? R : W};
-    }
-    buffers[1].length = 0x7fffffffu;
-    {
+    /* The bytes of a chain over 2^32 - 1: exactly that is allowed, within one region or from one to
+     * the next. Nothing is touched. */
+    for (i = 0; i < 2; i++) {
+        const uint64_t first = UINT64_C(1) << 40;
+        const uint64_t second = first << i;
+        const struct guest_buffer buffers[] = {
+            {first, 0x80000000u, R}, {second, 0x7fffffffu, W}, {first + 77u, 1, W}};
         struct bh_chain chain;
 
+        guest_restart(guest, 8, 0);
+        guest->regions[2] = (struct bh_region){first << 1, UINT64_C(1) << 34, guest->high,
+                                               BH_ACCESS_READ | BH_ACCESS_WRITE};
+        guest->regions[3] = (struct bh_region){first, UINT64_C(1) << 34, guest->high,
+                                               BH_ACCESS_READ | BH_ACCESS_WRITE};
+        guest->memory.region_count = 4;
         guest_offer(guest, buffers, 2, 0);
         guest_pop(guest, &chain);
         assert_int_equal(chain.readable_bytes, 0x80000000u);
         assert_int_equal(chain.writable_bytes, 0x7fffffffu);
         guest_complete(guest, &chain, 0x7fffffffu);
+        guest_offer(guest, buffers, 3, 0);
+        guest_pop_fault(guest, BH_PROTOCOL);
+        assert_int_equal(guest->queue.fault.head, guest->packed ? 2 : 0);
+        /* The descriptor that makes it too long is the one that is told. */
+        assert_int_equal(guest->queue.fault.index, guest->packed ? 4 : 2);
+        assert_int_equal(guest->queue.fault.address, first + 77u);
+        assert_int_equal(guest->queue.fault.length, 1);
+        assert_string_equal(guest->queue.fault.reason, "chain of 4 GiB or more");
     }
-    buffers[2].length = 1;
-    guest_offer(guest, buffers, 3, 0);
-    guest_pop_fault(guest, BH_PROTOCOL);
-    assert_int_equal(guest->queue.fault.head, guest->packed ? 2 : 0);
 }
 
 /* The path for many is checked like the path for one (CVE-2020-10725). */

@@ -342,24 +342,28 @@ static void lives(bool packed, bool in_order, uint32_t count)
     free(life);
 }
 
+/* [BH-BLK-36] */
 static void test_vu_crash_split(void **state)
 {
     (void)state;
     lives(false, false, 400);
 }
 
+/* [BH-BLK-36] */
 static void test_vu_crash_packed(void **state)
 {
     (void)state;
     lives(true, false, 400);
 }
 
+/* [BH-BLK-36] */
 static void test_vu_crash_split_in_order(void **state)
 {
     (void)state;
     lives(false, true, 200);
 }
 
+/* [BH-BLK-36] */
 static void test_vu_crash_packed_in_order(void **state)
 {
     (void)state;

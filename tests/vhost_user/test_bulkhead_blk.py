@@ -86,7 +86,7 @@ backend_cases.add_variants(BulkheadBlk, backend_cases.SPLIT + OWN)
 for name, options in RESUME:
     def test(self, options=tuple(options)):
         self.resume(options)
-    setattr(BulkheadBlk, 'test_killed_while_it_works (%s)' % name, test)
+    setattr(BulkheadBlk, 'test_killed_while_it_works (%s) [BH-BLK-36]' % name, test)
 
 if __name__ == '__main__':
     backend_cases.main(backend_cases.Cases)

@@ -306,7 +306,12 @@ static int resume(struct vu_disk *disk)
     uint64_t deadline = vu_now_ns() + (uint64_t)disk->options.timeout_ms * 1000000u;
     int result = BH_GONE;
     if (!disk->options.reconnect) {
-        return complain("back end", BH_GONE);
+        /* What it answered before it went is an answer. */
+        int count = poll_queues(disk);
+        if (count == 0) {
+            return complain("back end", BH_GONE);
+        }
+        return count > 0 ? BH_OK : count;
     }
     while (result == BH_GONE && vu_now_ns() < deadline) {
         (void)nanosleep(&pause, NULL);

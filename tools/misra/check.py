@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDERS = ('core', 'driver', 'devices', 'ports/mmio')
@@ -65,10 +66,11 @@ def sources():
     return found
 
 
-def run_cppcheck(files):
-    """Returns the set of (file, line, id, text), one for each place however many files include it."""
+def run_cppcheck(files, folder):
+    """Returns the set of (file, line, id, text), one for each place however many files include it. What the addon
+    writes beside the findings goes into `folder`; without one it would lie among the sources."""
     command = ['cppcheck', '--addon=misra', '--std=c11', '--platform=unix64', '--enable=style', '-q',
-               '--suppress=missingInclude', '-Iinclude', '-I.', *PREDEFINED,
+               '--cppcheck-build-dir=' + folder, '--suppress=missingInclude', '-Iinclude', '-I.', *PREDEFINED,
                '--template={file}:{line}: {id} {message}', *files]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
@@ -122,7 +124,8 @@ def main():
     files = options.files or sources()
     if not files:
         sys.exit('no sources')
-    findings = run_cppcheck(files)
+    with tempfile.TemporaryDirectory(prefix='bulkhead-misra-') as folder:
+        findings = run_cppcheck(files, folder)
     if options.summary:
         for rule, count in sorted(collections.Counter(rule for _, _, rule in findings).items()):
             print('%-6s %d' % (rule, count))

@@ -31,6 +31,7 @@ class Mutant:
         self.new = new
         self.what = what
         self.line = text.count('\n', 0, start) + 1
+        self.turn = 1  # which of the file's lines with the same text it is
 
     def changed(self):
         return self.text[:self.start] + self.new + self.text[self.end:]
@@ -53,6 +54,10 @@ class Mutant:
         """Where within `original` the change begins, counted without white space."""
         begin = self.bounds()[0]
         return len(''.join(self.text[begin:self.start].split()))
+
+    def key(self):
+        """What identifies it, but for `turn`."""
+        return self.original(), self.what, self.place()
 
     def diff(self):
         begin, stop = self.bounds()
@@ -141,4 +146,8 @@ def mutants(path, text):
             for begin, stop in operands(code, start, end):
                 begin, stop = trim(code, begin, stop)
                 add(begin, stop, '0', 'an operand of || is gone')
-    return sorted(found, key=lambda mutant: (mutant.start, mutant.end, mutant.what))
+    found.sort(key=lambda mutant: (mutant.start, mutant.end, mutant.what))
+    turns = {}
+    for mutant in found:
+        mutant.turn = turns[mutant.key()] = turns.get(mutant.key(), 0) + 1
+    return found
