@@ -28,8 +28,10 @@ def enter():
     if os.environ.get('BULKHEAD_FUSE') == '1':
         return
     options = ['--mount'] if os.geteuid() == 0 else ['--user', '--map-root-user', '--mount']
-    if not os.path.ismount('/'):  # a chroot: what is no mount point cannot be made private
-        options += ['--propagation', 'unchanged']
+    with open('/proc/self/mountinfo', encoding='utf-8') as mounts:
+        # In some containers and chroots / is no mount point: then it cannot be made private.
+        if all(line.split()[4] != '/' for line in mounts):
+            options += ['--propagation', 'unchanged']
     os.environ['BULKHEAD_FUSE'] = '1'
     os.execvp('unshare', ['unshare', *options, sys.executable, *sys.argv])
 

@@ -52,7 +52,6 @@ static void expect_byte(const uint8_t *at, uint32_t length, uint8_t value)
 
 /* ---- one by one ---- */
 
-/* [BH-BLK-1] [BH-BLK-6] [BH-BLK-9] [BH-BLK-23] [BH-DEV-4] [BH-DEV-5] */
 static void all_requests(struct life *life)
 {
     uint8_t *data = life_take(life, 2048);
@@ -82,13 +81,13 @@ static void all_requests(struct life *life)
     assert_memory_equal(back, "\3\0\0\0\0\0", 6);
 }
 
+/* [BH-BLK-1] [BH-BLK-6] [BH-BLK-9] [BH-BLK-23] [BH-DEV-4] [BH-DEV-5] */
 static void test_all_requests(void **state)
 {
     (void)state;
     every_way(all_requests);
 }
 
-/* [BH-BLK-32] [BH-BLK-39] */
 static void errors(struct life *life)
 {
     uint8_t *data = life_take(life, 512);
@@ -102,6 +101,7 @@ static void errors(struct life *life)
     assert_int_equal(life_read(life, 0, 0, data, 512), BH_OK);
 }
 
+/* [BH-BLK-32] [BH-BLK-39] */
 static void test_errors(void **state)
 {
     (void)state;
@@ -110,7 +110,7 @@ static void test_errors(void **state)
 
 /* ---- many at once ---- */
 
-/* [BH-BLK-28] [BH-BLK-29] More than the model and its pool hold, on both queues, over a disk that
+/* More than the model and its pool hold, on both queues, over a disk that
  * is slow, has little room, and ends things in its own order. */
 static void many(struct life *life)
 {
@@ -172,7 +172,7 @@ static void many(struct life *life)
     assert_int_equal(life->pool.free_count, LIFE_BLOCKS);
 }
 
-/* [BH-DEV-18] */
+/* [BH-BLK-28] [BH-BLK-29] [BH-DEV-18] */
 static void test_many(void **state)
 {
     (void)state;
@@ -192,7 +192,7 @@ static void start_writes(struct life *life, uint16_t queue, const uint8_t *data,
     assert_int_equal(bh_driver_blk_publish(&life->driver, queue), BH_OK);
 }
 
-/* [BH-BLK-38] [BH-DEV-2] The device is reset while it writes; the next driver finds a new one. */
+/* The device is reset while it writes; the next driver finds a new one. */
 static void reset_in_flight(struct life *life)
 {
     uint8_t *data = life_take(life, 512);
@@ -209,13 +209,14 @@ static void reset_in_flight(struct life *life)
     all_requests(life);
 }
 
+/* [BH-BLK-38] [BH-DEV-2] */
 static void test_class_17_reset_in_flight(void **state)
 {
     (void)state;
     every_way(reset_in_flight);
 }
 
-/* [BH-DEV-17] One queue is reset while it writes, the other goes on. */
+/* One queue is reset while it writes, the other goes on. */
 static void ring_reset(struct life *life)
 {
     uint8_t *data = life_take(life, 512);
@@ -230,6 +231,7 @@ static void ring_reset(struct life *life)
     }
 }
 
+/* [BH-DEV-17] */
 static void test_ring_reset(void **state)
 {
     (void)state;
@@ -266,7 +268,6 @@ static void test_ring_reset_in_flight(void **state)
 
 /* ---- configuration ---- */
 
-/* [BH-BLK-35] [BH-DEV-22] */
 static void capacity_changes(struct life *life)
 {
     uint8_t *data = life_take(life, 512);
@@ -283,13 +284,13 @@ static void capacity_changes(struct life *life)
     assert_int_equal(life_read(life, 0, 99, data, 512), BH_OK);
 }
 
+/* [BH-BLK-35] [BH-DEV-22] */
 static void test_capacity_changes(void **state)
 {
     (void)state;
     every_way(capacity_changes);
 }
 
-/* [BH-BLK-14] */
 static void cache_mode(struct life *life)
 {
     struct bh_transport *transport = &life->transport.transport;
@@ -309,6 +310,7 @@ static void cache_mode(struct life *life)
     assert_false(fake_disk_last(&life->disk)->durable);
 }
 
+/* [BH-BLK-14] */
 static void test_cache_mode(void **state)
 {
     (void)state;
@@ -317,7 +319,7 @@ static void test_cache_mode(void **state)
 
 /* ---- violations ---- */
 
-/* [BH-DEV-23] A request without a status byte, over the driver's own queue: the device stops, the
+/* A request without a status byte, over the driver's own queue: the device stops, the
  * driver is told, a reset mends it. */
 static void violation(struct life *life)
 {
@@ -345,6 +347,7 @@ static void violation(struct life *life)
     all_requests(life);
 }
 
+/* [BH-DEV-23] */
 static void test_violation(void **state)
 {
     (void)state;

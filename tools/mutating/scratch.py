@@ -75,7 +75,9 @@ class Tree:
                 self.add_program(test['name'], test['cmd'][0])
         if not self.programs:
             raise Broken('no program of the suite %s depends on %s' % (self.suite, ' '.join(self.paths)))
-        self.must(['ninja', '-C', self.build, *[os.path.relpath(program.path, self.build) for program in self.programs]])
+        code, output = self.make(self.programs)
+        if code:
+            raise Broken(output[-4000:])
         for program in self.programs:
             start = time.monotonic()
             wrong = self.notices(program, 120)
@@ -129,7 +131,8 @@ class Tree:
         return 'survived', ''
 
     def make(self, programs):
-        return self.run(['ninja', '-C', self.build, *[os.path.relpath(program.path, self.build) for program in programs]])
+        targets = [os.path.relpath(program.path, self.build) for program in programs]
+        return self.run(['ninja', '-C', self.build, *targets])
 
     def notices(self, program, timeout):
         """Runs a program; returns what went wrong, or None."""
