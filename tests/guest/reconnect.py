@@ -6,11 +6,11 @@
 
 What it is: a guest whose root lies on the disk writes records and says on its console which ones
 fsync has acknowledged, beside a load that keeps the queue full.  The back end is killed (SIGKILL)
-at random moments when it is busy and started again on the same socket; QEMU connects again by itself.  In the end
-every acknowledged record must be in the image, the file system must be clean, and the guest must
-have seen no error.  Once for each kind of ring, with and without a write cache: without, reads
-overtake most writes, so that what is in flight does not lie side by side in the ring.  Standard
-output is TAP 13.
+at random moments, but when it is busy, and started again on the same socket; QEMU connects again
+by itself.  In the end every acknowledged record must be in the image, the file system must be
+clean, and the guest must have seen no error.  Once for each kind of ring, with and without a write
+cache: without, reads overtake most writes, so that what is in flight does not lie side by side in
+the ring.  Standard output is TAP 13.
 What it is not: a test of the gate's restart, which the guest's front end never notices.
 """
 import argparse

@@ -32,6 +32,10 @@ DEBIAN_NAMES = {"arm64": "arm64", "x86": "amd64"}
 QEMU_NAMES = {"arm64": "qemu-system-aarch64", "x86": "qemu-system-x86_64"}
 
 
+# A test that is killed itself leaves no guest running.  (A back end's sandbox drops the tie.)
+TIED = ["setpriv", "--pdeathsig", "KILL"]
+
+
 class Failure(Exception):
     """The run could not go on; the text says why."""
 
@@ -207,7 +211,7 @@ class Vm:
     def start_qemu(self):
         command = qemu_command(self.options, self.guest, self.socket)
         self.note("front end: " + " ".join(command))
-        self.qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.qemu = subprocess.Popen(TIED + command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=self.log)
         threading.Thread(target=self._read_console, daemon=True).start()
 

@@ -58,7 +58,6 @@ struct echo {
 
     struct echo_counts counts[ECHO_QUEUES];
     uint32_t config_changed;
-    uint32_t others; /* told about a queue that does not exist */
 };
 
 /* A device with three queues, bound to the counting port, status 0. */
