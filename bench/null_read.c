@@ -156,8 +156,8 @@ static int batch(uint32_t depth, uint64_t sector)
         }
         request->done = done;
 
-        int error =
-            bh_driver_blk_read(&all.driver, 0, request, sector + 8u * (uint64_t)i, &all.buffers[i], 1);
+        int error = bh_driver_blk_read(&all.driver, 0, request, sector + 8u * (uint64_t)i,
+                                       &all.buffers[i], 1);
 
         if (error != BH_OK) {
             return error;
