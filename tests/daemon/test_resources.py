@@ -30,12 +30,12 @@ class Refused(daemon.Case):
         self.refused(self.folder, 'is a directory')
         self.refused(self.folder, 'is a directory', '--read-only')
 
-    def test_refused_pipe(self):
+    def test_class_22_refused_pipe(self):
         os.mkfifo(self.image)
         self.refused(self.image, 'is a pipe')
         self.refused(self.image, 'is a pipe', '--read-only')
 
-    def test_refused_character_device(self):
+    def test_class_22_refused_character_device(self):
         self.refused('/dev/zero', 'is a character device')
 
     def test_refused_socket(self):

@@ -226,7 +226,7 @@ static void test_header_in_crumbs(void **state)
 }
 
 /* Data on the wrong side, or on both. */
-static void test_data_on_the_wrong_side(void **state)
+static void test_class_12_data_on_the_wrong_side(void **state)
 {
     struct blk_rig *rig = *state;
     const struct guest_buffer both[] = {
@@ -561,7 +561,7 @@ int main(void)
         RIG_BOTH(test_class_07_header_cut_anywhere),
         RIG_BOTH(test_status_cut_anywhere),
         RIG_BOTH(test_header_in_crumbs),
-        RIG_BOTH(test_data_on_the_wrong_side),
+        RIG_BOTH(test_class_12_data_on_the_wrong_side),
         RIG_BOTH(test_unknown_types),
         RIG_BOTH(test_features_not_negotiated),
         RIG_BOTH(test_class_19_beyond_the_end),
