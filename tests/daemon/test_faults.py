@@ -196,12 +196,12 @@ class Devices(daemon.Case):
         backing = os.path.join(self.folder, 'backing')
         with open(backing, 'wb') as file:
             file.write(bytes([0xda]) * size)
-        result = subprocess.run(['losetup', '--show', '--find', '--sector-size', str(block), backing],
+        result = subprocess.run(['/sbin/losetup', '--show', '--find', '--sector-size', str(block), backing],
                                 capture_output=True, text=True, check=False)
         if result.returncode != 0:
             self.skipTest('no loop device here')
         device = result.stdout.strip()
-        self.addCleanup(subprocess.run, ['losetup', '--detach', device], check=False)
+        self.addCleanup(subprocess.run, ['/sbin/losetup', '--detach', device], check=False)
         return device, backing
 
     # [BH-BLK-31] The topology is the resource's; [BH-BLK-3] single sectors are served all the same.
