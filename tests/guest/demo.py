@@ -36,11 +36,18 @@ def show_sandbox(pid):
         name, _, value = line.partition(":")
         if name in STATUS:
             print(f"   {STATUS[name] + ':':34}{value.strip()}")
-    own = {name: os.readlink(f"/proc/self/ns/{name}") for name in ("user", "mnt", "net", "ipc")}
-    apart = [name for name, link in own.items() if os.readlink(f"/proc/{pid}/ns/{name}") != link]
+    try:
+        own = {name: os.readlink(f"/proc/self/ns/{name}") for name in ("user", "mnt", "net", "ipc")}
+        apart = [name for name, link in own.items()
+                 if os.readlink(f"/proc/{pid}/ns/{name}") != link]
+        files = {os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    except PermissionError:
+        # It made itself not dumpable: to its own user it is a stranger.
+        print(f"   {'namespaces, open files:':34}only root may look", flush=True)
+        return
     print(f"   {'namespaces of its own:':34}{' '.join(apart) or 'none'}")
-    files = sorted({os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()})
-    print(f"   {'open:':34}{', '.join(name.rsplit('/', 1)[-1] for name in files)}", flush=True)
+    names = ", ".join(name.rsplit("/", 1)[-1] for name in sorted(files))
+    print(f"   {'open:':34}{names}", flush=True)
 
 
 class Show:
