@@ -60,7 +60,7 @@ class Show:
         self.bad = []
 
     def kill(self):
-        time.sleep(2)
+        time.sleep(1)
         say("SIGKILL to the back end while fio runs, and a new one on the same socket")
         self.guest.kill_daemon()
         self.guest.start_daemon()

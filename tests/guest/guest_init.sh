@@ -238,7 +238,7 @@ show() {
     echo "hello from the first boot" >/written-by-an-earlier-boot
     mkdir /data
     echo "BULKHEAD note fio begins"
-    run fio-verify $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --loops=4 \
+    run fio-verify $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --loops=12 \
         --name=one --name=two --ioengine=io_uring
 }
 
