@@ -15,6 +15,8 @@ QSD = shutil.which('qemu-storage-daemon')
 
 @unittest.skipUnless(QSD, 'qemu-storage-daemon is not installed (qemu-system-common)')
 class Qsd(backend_cases.Cases):
+    busy_tries = 10
+
     def command(self):
         return [QSD, '--blockdev', 'driver=file,node-name=file,filename=%s,discard=unmap' % self.image,
                 '--export', 'type=vhost-user-blk,id=export,node-name=file,addr.type=unix,addr.path=%s,'
@@ -29,6 +31,7 @@ class Qsd(backend_cases.Cases):
 @unittest.skipUnless(QSD, 'qemu-storage-daemon is not installed (qemu-system-common)')
 class QsdNull(backend_cases.Cases):
     """Without a medium: only the protocol counts."""
+    busy_tries = 10
 
     def command(self):
         return [QSD, '--blockdev', 'driver=null-co,node-name=null,size=%d,read-zeroes=on' % backend_cases.SIZE,
