@@ -222,10 +222,31 @@ int bh_queue_pop(struct bh_queue *queue, struct bh_chain *chain)
 
 /* ---- push and publish ---- */
 
+/* Makes the entries written so far visible to the driver. */
+static void make_visible(struct bh_queue *queue)
+{
+    const struct bh_journal_ops *journal = queue->journal;
+
+    if (journal != NULL) {
+        journal->commit_begin(queue->journal_data, queue->used_next, queue->used_wrap);
+    }
+    queue->format->publish(queue);
+    if (journal != NULL) {
+        journal->commit_end(queue->journal_data, queue->used_next, queue->used_wrap);
+    }
+    queue->batch = 0;
+}
+
 /* Writes a used entry and remembers that it is to be published. */
 static void put(struct bh_queue *queue, uint16_t id, uint32_t written, uint16_t slots,
                 uint16_t journal_entry)
 {
+    /* Of a packed batch all entries but the first stand in the ring with their flags before it is
+     * published. If this process died in between, the driver would come upon them behind the first
+     * entry of its successor and take them for done. So with a journal each entry goes by itself. */
+    if (queue->journal != NULL && queue->batch != 0u && queue->format == &bh_packed_format) {
+        make_visible(queue);
+    }
     queue->format->put(queue, id, written, slots);
     queue->batch++;
     queue->in_flight_slots = (uint16_t)(queue->in_flight_slots - slots);
@@ -274,16 +295,7 @@ void bh_queue_push(struct bh_queue *queue, struct bh_chain *chain, uint32_t writ
 /* Makes the batch visible; returns whether the driver is to be told. */
 static bool publish_batch(struct bh_queue *queue)
 {
-    const struct bh_journal_ops *journal = queue->journal;
-
-    if (journal != NULL) {
-        journal->commit_begin(queue->journal_data, queue->used_next, queue->used_wrap);
-    }
-    queue->format->publish(queue);
-    if (journal != NULL) {
-        journal->commit_end(queue->journal_data, queue->used_next, queue->used_wrap);
-    }
-    queue->batch = 0;
+    make_visible(queue);
     /* What was published must be seen before the driver's wish is read: else both sides wait. */
     bh_barrier();
 

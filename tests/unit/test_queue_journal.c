@@ -19,6 +19,7 @@ struct journal {
     char log[1024];
     uint16_t taken;
     uint16_t resume_count; /* entries to resume */
+    unsigned seen;         /* used entries that the driver saw when a commit began */
     uint16_t resumed;
     uint16_t entries[RESUME_MAX];
     uint16_t slots[RESUME_MAX];
@@ -72,7 +73,9 @@ static void give(void *data, uint16_t entry)
     struct journal *journal = data;
 
     note(journal, "give %u; ", entry);
-    assert_int_equal(visible(&journal->guest), 0);
+    if (!journal->guest.packed) {
+        assert_int_equal(visible(&journal->guest), 0);
+    }
 }
 
 static void commit(struct journal *journal, const char *name, uint16_t used, bool wrap)
@@ -89,7 +92,10 @@ static void commit_begin(void *data, uint16_t used, bool wrap)
     struct journal *journal = data;
 
     commit(journal, "begin", used, wrap);
-    assert_int_equal(visible(&journal->guest), 0);
+    journal->seen = visible(&journal->guest);
+    if (!journal->guest.packed) {
+        assert_int_equal(journal->seen, 0);
+    }
 }
 
 static void commit_end(void *data, uint16_t used, bool wrap)
@@ -97,7 +103,13 @@ static void commit_end(void *data, uint16_t used, bool wrap)
     struct journal *journal = data;
 
     commit(journal, "end", used, wrap);
-    assert_true(visible(&journal->guest) > 0);
+    /* A packed entry goes by itself: else a successor would leave those behind the first one in the
+     * ring, marked used, and the driver would believe them. */
+    if (journal->guest.packed) {
+        assert_int_equal(visible(&journal->guest), journal->seen + 1u);
+    } else {
+        assert_true(visible(&journal->guest) > 0);
+    }
 }
 
 static bool next(void *data, uint16_t *entry, uint16_t *slots)
@@ -211,7 +223,9 @@ static void test_calls_of_a_batch(void **state)
         bh_queue_push(&guest->queue, &chains[0], 1);
         bh_queue_push(&guest->queue, &chains[1], 1);
         assert_int_equal(chains[1].journal_entry, ENTRY_BASE + 1);
-        expect_log(journal, "give 502; give 500; give 501; ", "give 502; give 500; give 501; ");
+        if (!guest->packed) {
+            expect_log(journal, "give 502; give 500; give 501; ", NULL);
+        }
         (void)bh_queue_publish(&guest->queue);
         assert_non_null(strstr(journal->log, "begin"));
         guest_expect_used(guest, 2, 1);
@@ -277,7 +291,7 @@ static void test_in_order_gives_in_order(void **state)
     bh_queue_push(&guest->queue, &chains[1], 1);
     expect_log(journal, "", "");
     bh_queue_push(&guest->queue, &chains[0], 1);
-    expect_log(journal, "give 500; give 501; ", "give 500; give 501; ");
+    expect_log(journal, "give 500; give 501; ", "give 500; begin 1; end 1; give 501; ");
 }
 
 /* ---- resuming ---- */
