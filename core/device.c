@@ -227,6 +227,9 @@ static void report_fault(struct bh_device *device, struct bh_queue *queue)
     device->port->failed(device, queue->index);
 }
 
+/* How often a queue is served in one kick, when its driver adds chains meanwhile: work for a kick is bounded. */
+#define SERVE_ROUNDS 4u
+
 bool bh_device_kick(struct bh_device *device, uint16_t index)
 {
     if (index >= device->queue_count || device->draining ||
@@ -240,10 +243,19 @@ bool bh_device_kick(struct bh_device *device, uint16_t index)
         return false;
     }
 
-    bool more = device->class->serve(device, queue);
+    enum bh_served served;
+    uint32_t rounds = SERVE_ROUNDS;
+    bool more;
 
+    (void)bh_queue_notify_enable(queue, false);
+    do {
+        served = device->class->serve(device, queue);
+        /* Chains that came after the class's last look would wait for a notification that nobody sends. */
+        more = served == BH_SERVED && bh_queue_notify_enable(queue, true);
+        rounds--;
+    } while (more && rounds != 0u);
     report_fault(device, queue);
-    return more && queue->state == BH_QUEUE_RUNNING;
+    return (more || served == BH_SERVED_MORE) && queue->state == BH_QUEUE_RUNNING;
 }
 
 void bh_device_flush(struct bh_device *device)

@@ -95,28 +95,23 @@ static bool is_quiet(const struct bh_blk *blk)
     return in_flight == blk->waiting_count;
 }
 
-static bool blk_serve(struct bh_device *device, struct bh_queue *queue)
+static enum bh_served blk_serve(struct bh_device *device, struct bh_queue *queue)
 {
     struct bh_blk *blk = device->class_data;
     uint32_t left = queue->size;
-    bool more;
 
     /* VIRTIO 1.4, 5.2.2: without MQ there is one queue. */
     if (queue->index != 0u && (device->features & BH_BLK_F_MQ) == 0u) {
-        return false;
+        return BH_SERVED_ENOUGH;
     }
-    (void)bh_queue_notify_enable(queue, false);
-    do {
-        int got = take(blk, queue, &left);
 
-        if (got == BH_AGAIN) {
-            blk->starved = true;
-            return is_quiet(blk);
-        }
-        /* Chains that came after the last look are taken too, within the bound. */
-        more = got >= 0 && bh_queue_notify_enable(queue, true);
-    } while (more && left != 0u);
-    return more;
+    int got = take(blk, queue, &left);
+
+    if (got == BH_AGAIN) {
+        blk->starved = true;
+        return is_quiet(blk) ? BH_SERVED_MORE : BH_SERVED_ENOUGH;
+    }
+    return got > 0 ? BH_SERVED_MORE : BH_SERVED;
 }
 
 /* Goes on after starving: what waits for the disk first, then the queues, each time another one

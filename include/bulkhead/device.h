@@ -28,6 +28,14 @@
 
 struct bh_device;
 
+/* How a class left a queue that it served. */
+enum bh_served {
+    BH_SERVED,      /* every chain was taken: the driver is asked to notify about the next one */
+    BH_SERVED_MORE, /* chains may be left: serve again after everything else was looked at */
+    BH_SERVED_ENOUGH, /* chains may be left, and can wait (a resource is used up, no data is there for them):
+                         the driver need not notify; the class calls bh_device_kick when they are wanted */
+};
+
 /* What a class supplies. Constant; every function is mandatory unless it says so. */
 struct bh_device_class {
     const char *name; /* "blk" */
@@ -46,9 +54,9 @@ struct bh_device_class {
     /* The driver writes. BH_DENIED: (some of) these bytes are not writable. NULL: nothing is. */
     int (*config_write)(struct bh_device *device, uint32_t offset, const void *from,
                         uint32_t length);
-    /* The queue has (or may have) chains: pop at most queue->size of them and serve them. Returns
-     * true when chains may be left: the caller calls again after it looked at everything else. */
-    bool (*serve)(struct bh_device *device, struct bh_queue *queue);
+    /* The queue has (or may have) chains: pop at most queue->size of them and serve them. While it
+     * runs the driver is asked not to notify. */
+    enum bh_served (*serve)(struct bh_device *device, struct bh_queue *queue);
     /* A queue was started. `resumed`: another process served it before (it died, or the guest
      * moved), and what the driver had set in the configuration space was said to that one. NULL:
      * nothing depends on it. */

@@ -143,20 +143,23 @@ static struct held *vacant(struct machine *machine)
     return NULL;
 }
 
-static bool class_serve(struct bh_device *device, struct bh_queue *queue)
+static enum bh_served class_serve(struct bh_device *device, struct bh_queue *queue)
 {
     struct machine *machine = device->class_data;
 
     for (uint32_t i = 0; i < queue->size; i++) {
         struct held *held = vacant(machine);
 
-        if (held == NULL || bh_queue_pop(queue, &held->chain) != 1) {
-            return false;
+        if (held == NULL) {
+            return BH_SERVED_ENOUGH;
+        }
+        if (bh_queue_pop(queue, &held->chain) != 1) {
+            return BH_SERVED;
         }
         held->queue = queue;
         held->busy = true;
     }
-    return true;
+    return BH_SERVED_MORE;
 }
 
 static const struct bh_device_class class = {

@@ -67,7 +67,15 @@ static struct echo_request *vacant(struct echo *echo)
     return NULL;
 }
 
-static bool serve(struct bh_device *device, struct bh_queue *queue)
+static enum bh_served verdict(const struct echo *echo)
+{
+    if (echo->enough) {
+        return BH_SERVED_ENOUGH;
+    }
+    return echo->more ? BH_SERVED_MORE : BH_SERVED;
+}
+
+static enum bh_served serve(struct bh_device *device, struct bh_queue *queue)
 {
     struct echo *echo = device->class_data;
     uint16_t i;
@@ -79,7 +87,10 @@ static bool serve(struct bh_device *device, struct bh_queue *queue)
 
         if (got != 1) {
             echo->pop_error = got;
-            return echo->more;
+            if (echo->served_once != NULL) {
+                echo->served_once(echo);
+            }
+            return verdict(echo);
         }
         request->queue = queue;
         if (echo->hold) {
@@ -88,7 +99,7 @@ static bool serve(struct bh_device *device, struct bh_queue *queue)
             bh_device_push(device, queue, &request->chain, 1);
         }
     }
-    return true;
+    return BH_SERVED_MORE;
 }
 
 static void commit(struct bh_device *device)

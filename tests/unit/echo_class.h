@@ -45,8 +45,11 @@ struct echo {
     uint8_t busy[ECHO_QUEUES][GUEST_QUEUE_MAX];
 
     struct echo_request held[ECHO_HELD];
-    bool hold; /* serve keeps chains until echo_release */
-    bool more; /* serve says that chains may be left */
+    bool hold;   /* serve keeps chains until echo_release */
+    bool more;   /* serve says that chains may be left */
+    bool enough; /* serve says that what is left can wait */
+    void (*served_once)(
+        struct echo *echo); /* called at the end of serve, as if the driver ran meanwhile */
     uint8_t config[ECHO_CONFIG];
     uint64_t offers; /* what the class offers */
 

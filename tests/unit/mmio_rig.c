@@ -54,7 +54,7 @@ static int class_config_write(struct bh_device *device, uint32_t offset, const v
     return BH_OK;
 }
 
-static bool class_serve(struct bh_device *device, struct bh_queue *queue)
+static enum bh_served class_serve(struct bh_device *device, struct bh_queue *queue)
 {
     struct mmio_rig *rig = rig_of(device);
 
@@ -63,12 +63,12 @@ static bool class_serve(struct bh_device *device, struct bh_queue *queue)
         int got = bh_queue_pop(queue, &rig->held[rig->held_count]);
 
         if (got <= 0) {
-            return false;
+            return BH_SERVED;
         }
         rig->held_from[rig->held_count] = queue;
         rig->held_count++;
     }
-    return true;
+    return BH_SERVED_MORE;
 }
 
 static void class_commit(struct bh_device *device)

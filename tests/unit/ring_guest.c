@@ -335,6 +335,11 @@ void guest_want_all(struct guest *guest)
     guest_put16(guest, guest->setup.driver + (guest->packed ? 2u : 0u), 0);
 }
 
+bool guest_may_notify(struct guest *guest)
+{
+    return guest_get16(guest, guest->setup.device + (guest->packed ? 2u : 0u)) == 0u;
+}
+
 void guest_want_at(struct guest *guest, uint16_t index, bool wrap)
 {
     if (guest->packed) {

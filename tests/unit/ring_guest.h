@@ -156,6 +156,8 @@ void guest_expect_nothing(struct guest *guest);
 void guest_want_none(struct guest *guest);
 void guest_want_all(struct guest *guest);
 void guest_want_at(struct guest *guest, uint16_t index, bool wrap);
+/* Whether the device asks for available buffer notifications (without EVENT_IDX). */
+bool guest_may_notify(struct guest *guest);
 
 /* Pops, which must give 1. */
 void guest_pop(struct guest *guest, struct bh_chain *chain);

@@ -40,6 +40,46 @@ static void test_kick_serves_and_flush_publishes_once(void **state)
     assert_int_equal(echo->counts[0].notify, 1);
 }
 
+static void offer_late(struct echo *echo)
+{
+    offer(echo, 1);
+}
+
+/* The chain that comes behind the class's last look has no notification: the kick serves again, and
+ * no longer than its bound when the driver never stops. */
+static void test_kick_sees_late_chains(void **state)
+{
+    struct echo *echo = *state;
+
+    echo->served_once = offer_late;
+    offer(echo, 1);
+    assert_true(bh_device_kick(&echo->device, 0));
+    assert_int_equal(echo->served, 4);
+    echo->served_once = NULL;
+    assert_false(bh_device_kick(&echo->device, 0));
+    bh_device_flush(&echo->device);
+    for (uint16_t i = 0; i < 5; i++) {
+        guest_expect_used(&echo->guest, 0, 1);
+    }
+}
+
+/* A class that has enough is not asked again, and the driver is not asked to notify. */
+static void test_kick_with_enough(void **state)
+{
+    struct echo *echo = *state;
+
+    echo->enough = true;
+    echo->served_once = offer_late;
+    offer(echo, 1);
+    assert_false(bh_device_kick(&echo->device, 0));
+    assert_int_equal(echo->served, 1);
+    assert_false(guest_may_notify(&echo->guest));
+    echo->enough = false;
+    echo->served_once = NULL;
+    assert_false(bh_device_kick(&echo->device, 0));
+    assert_true(guest_may_notify(&echo->guest));
+}
+
 static void test_flush_publishes_dirty_queues_only(void **state)
 {
     struct echo *echo = *state;
@@ -436,6 +476,8 @@ int main(void)
         ECHO_LIVE(test_kick_serves_and_flush_publishes_once),
         ECHO_LIVE(test_flush_publishes_dirty_queues_only),
         ECHO_LIVE(test_suppressed_notification_is_not_sent),
+        ECHO_LIVE(test_kick_sees_late_chains),
+        ECHO_LIVE(test_kick_with_enough),
         ECHO_LIVE(test_late_completions),
         ECHO_LIVE(test_kicks_that_mean_nothing),
         ECHO_LIVE(test_kick_hands_on_that_more_is_left),
