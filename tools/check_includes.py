@@ -41,8 +41,8 @@ FOLDERS = {
 }
 
 # Who a public header in include/bulkhead/ belongs to. `shared`: everyone may include it. What is not here: virtio_*.h
-# are wire formats and shared, driver_*.h belong to driver/, host_*.h to host/, and NAME.h belongs to devices/ if
-# devices/NAME.c exists. So a new device needs no line in this table.
+# are wire formats and shared, FOLDER_*.h belong to driver/, host/, platform/ or engine/, and NAME.h belongs to devices/
+# if devices/NAME.c exists. So a new device needs no line in this table.
 OWNERS = {
     'bytes.h': 'shared',
     'error.h': 'shared',
@@ -58,7 +58,9 @@ OWNERS = {
     'vhost_user_backend.h': 'ports/vhost_user',
 }
 
-# Public headers that use Linux, barred from freestanding folders and from the freestanding headers; so is host_*.h.
+# Public headers that use Linux, barred from freestanding folders and from the freestanding headers; so are those of
+# these folders, which begin with the folder's name.
+LINUX_FOLDERS = ('host', 'platform', 'engine')
 LINUX_ONLY = {'poller.h', 'vhost_user_backend.h'}
 
 # All of the C library that a freestanding folder may see: the compiler brings these itself.
@@ -105,7 +107,7 @@ class Tree:
             return OWNERS[name]
         if name.startswith('virtio_'):
             return 'shared'
-        for folder in ('driver', 'host'):
+        for folder in ('driver',) + LINUX_FOLDERS:
             if name.startswith(folder + '_'):
                 return folder
         if os.path.join('devices', name[:-2] + '.c') in self.known:
@@ -133,7 +135,7 @@ class Tree:
 
 def is_linux_only(header):
     name = os.path.basename(header)
-    return name in LINUX_ONLY or name.startswith('host_')
+    return name in LINUX_ONLY or name.startswith(tuple(folder + '_' for folder in LINUX_FOLDERS))
 
 
 def is_freestanding(path, folder):

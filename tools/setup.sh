@@ -9,13 +9,16 @@ set -eu
 packages=(
     # building
     git ca-certificates python3 meson ninja-build pkg-config binutils gcc clang llvm libclang-rt-14-dev libc6-dev
-    linux-libc-dev liburing-dev libseccomp-dev libcmocka-dev scdoc
+    linux-libc-dev liburing-dev libseccomp-dev libyaml-dev libfdt-dev libjansson-dev libcmocka-dev scdoc
     # checking
     clang-format clang-tidy cppcheck valgrind
     # freestanding builds
     gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu gcc-arm-linux-gnueabihf gcc-arm-none-eabi
     # guests and third-party back ends and front ends
-    qemu-system-arm qemu-system-x86 qemu-utils qemu-system-common e2fsprogs
+    qemu-system-arm qemu-system-x86 qemu-utils qemu-system-common e2fsprogs mtools device-tree-compiler
+    u-boot-qemu qemu-efi-aarch64
+    # the guest kernel
+    make bc flex bison xz-utils
 )
 
 missing=()

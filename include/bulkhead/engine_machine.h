@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One guest on a hypervisor: started stopped, let go, watched, asked to shut down, killed. The
+ * supervisor knows no more of an engine than this table; engine/qemu*.c is the first to supply it.
+ *
+ * States of a machine:
+ *   starting  the engine's process was started; it takes up its devices.
+ *             -> running (event RUNNING), ended
+ *   running   the guest executes.
+ *             the guest powers off (event POWERED_OFF), resets itself (event RESET) or the engine
+ *             fails -> ending
+ *   ending    the engine's process goes away.
+ *             -> ended (event ENDED, the last one)
+ *
+ * Thread: the loop's. Ownership: create allocates, destroy frees, after ENDED only.
+ */
+#ifndef BULKHEAD_ENGINE_MACHINE_H
+#define BULKHEAD_ENGINE_MACHINE_H
+
+#include <sys/types.h>
+
+#include "bulkhead/platform_layout.h"
+#include "bulkhead/poller.h"
+
+enum bh_machine_event_type {
+    BH_MACHINE_RUNNING,     /* the guest's first instruction is let go */
+    BH_MACHINE_POWERED_OFF, /* the guest turned itself off: it shut down in order */
+    BH_MACHINE_RESET, /* the guest reset itself (with `on-reset: restart` it goes on by itself) */
+    BH_MACHINE_PANICKED, /* the guest says that it crashed, where it has a means to */
+    BH_MACHINE_FAILED,   /* the engine reports an error: `text` */
+    BH_MACHINE_ENDED,    /* the process is reaped: `status` is its exit code, or -signal */
+};
+
+struct bh_machine_event {
+    enum bh_machine_event_type type;
+    int status;
+    const char *text; /* lives as long as the call; NULL: none */
+};
+
+struct bh_machine;
+
+/* What a host's engine is: found once for a run. */
+struct bh_engine {
+    char program[4096]; /* path of the executable */
+    uint32_t major, minor;
+    bool kvm; /* for guests of this architecture: /dev/kvm is there and a processor ran on it */
+};
+
+struct bh_machine_setup {
+    struct bh_poller *poller;
+    const struct bh_platform *platform;
+    const struct bh_layout *layout; /* layout->guest is the guest */
+    const struct bh_boot_images *images;
+    const void *tree; /* device tree and its length; NULL: the engine's own */
+    size_t tree_bytes;
+    const struct bh_engine *engine;
+    const int *region_fds; /* layout->region_count; -1 for private RAM */
+    const int *device_fds; /* guest->device_count connected vhost-user sockets */
+    int uart_fd;   /* what the guest's UART reads and writes: one end of a stream socket pair */
+    int output_fd; /* what the engine prints; -1: nowhere */
+    void (*event)(void *context, const struct bh_machine_event *event);
+    void *context;
+};
+
+/* Finds QEMU for the guest's architecture: the definition's `engine: {qemu: …}`, else the search path;
+ * asks for its version (at least 7.2; a console needs 10.2, because no older one has a front end for
+ * it), and whether KVM works for this guest. BH_OK, or an error code, said in `diagnostics` with what to
+ * install. Takes as long as one start of the program; call it once for each architecture. */
+int bh_engine_find(struct bh_engine *engine, const struct bh_platform *platform,
+                   const struct bh_guest *guest, struct bh_diagnostics *diagnostics);
+
+/* Starts the engine with the guest. Descriptors stay the caller's, who closes its copies after it.
+ * BH_OK: events follow. Otherwise nothing is left; the log says why. */
+int bh_machine_create(struct bh_machine **machine, const struct bh_machine_setup *setup);
+
+/* Asks the guest to shut down (its power key). BH_OK, BH_STATE: it does not run. */
+int bh_machine_shut_down(struct bh_machine *machine);
+
+/* Ends the engine without asking the guest: first in order, then with SIGKILL. ENDED follows. */
+void bh_machine_end(struct bh_machine *machine);
+
+pid_t bh_machine_pid(const struct bh_machine *machine);
+
+/* The engine's command line for a guest as text, for `build`: descriptors are shown by name. Allocated
+ * (free); NULL: no memory. */
+char *bh_machine_command_text(const struct bh_machine_setup *setup);
+
+void bh_machine_destroy(struct bh_machine *machine); /* NULL: nothing */
+
+#endif

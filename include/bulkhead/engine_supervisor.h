@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The supervisor: runs a platform in the foreground. It alone holds resources; it opens each with the least rights
+ * that the definition gives and hands descriptors over; it starts every back end and every engine, watches them, and leaves
+ * nothing behind.
+ *
+ *   supervisor (bulkhead run)
+ *     for each guest: engine (QEMU) <- connected sockets -> one back end for each device
+ *
+ * States of a guest, as `status` names them:
+ *   starting -> running -> (stop asked) stopping -> stopped
+ *                  |-> powered off by itself -> stopped
+ *                  |-> reset itself, crashed, engine failed, back end died -> failed
+ * A guest that ends takes its engine and its back ends along and no other guest. The run ends when every guest has.
+ *
+ * Output: one line for each line of a guest's terminal, with the guest's name before it; control characters are
+ * shown harmless; a line is cut at 1000 bytes. What an engine or back end prints has its own name before it.
+ *
+ * Stop (SIGINT, SIGTERM, a control request): every guest is asked to shut down and has `stop-within` seconds; what is left is ended,
+ * and said. A second SIGINT ends everything at once.
+ *
+ * Thread: one, the caller's. Ownership: the platform stays the caller's.
+ */
+#ifndef BULKHEAD_ENGINE_SUPERVISOR_H
+#define BULKHEAD_ENGINE_SUPERVISOR_H
+
+#include <stdio.h>
+
+#include "bulkhead/platform_definition.h"
+
+/* How `bulkhead run` ends. The first failure counts. */
+enum bh_run_exit {
+    BH_RUN_OK = 0, /* every guest shut down in order, by itself or when asked */
+    BH_RUN_REFUSED =
+        1,            /* nothing was started: the definition, a file, the host does not allow it */
+    BH_RUN_USAGE = 2, /* the command line */
+    BH_RUN_GUEST = 3, /* a guest crashed, reset itself, or did not shut down when asked */
+    BH_RUN_BACKEND = 4,  /* a back end ended by itself */
+    BH_RUN_ENGINE = 5,   /* an engine ended by itself */
+    BH_RUN_INTERNAL = 6, /* the supervisor's own fault: memory, event loop */
+};
+
+struct bh_supervisor_setup {
+    const struct bh_platform *platform;
+    struct bh_diagnostics
+        *diagnostics; /* for what is found before the start; printed by the supervisor's caller */
+    FILE *output;     /* lines of guests and messages */
+    bool colour;
+    const char *daemons; /* folder of the bulkhead-* programs */
+};
+
+/* Runs the platform to its end. */
+enum bh_run_exit bh_supervisor_run(const struct bh_supervisor_setup *setup);
+
+#endif
