@@ -30,10 +30,13 @@ struct bh_device;
 
 /* How a class left a queue that it served. */
 enum bh_served {
-    BH_SERVED,      /* every chain was taken: the driver is asked to notify about the next one */
-    BH_SERVED_MORE, /* chains may be left: serve again after everything else was looked at */
-    BH_SERVED_ENOUGH, /* chains may be left, and can wait (a resource is used up, no data is there for them):
-                         the driver need not notify; the class calls bh_device_kick when they are wanted */
+    /* Every chain was taken: the driver is asked to notify about the next one. */
+    BH_SERVED,
+    /* Chains may be left: serve again after everything else was looked at. */
+    BH_SERVED_MORE,
+    /* Chains may be left and can wait: a resource is used up, or no data is there for them. The
+     * driver need not notify; the class calls bh_device_kick when they are wanted. */
+    BH_SERVED_ENOUGH,
 };
 
 /* What a class supplies. Constant; every function is mandatory unless it says so. */

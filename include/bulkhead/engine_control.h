@@ -4,20 +4,27 @@
  * A SOCK_SEQPACKET Unix socket; each message is one JSON object, at most BH_CONTROL_BYTES_MAX.
  *
  *   {"request": "status"}                                    -> {"ok": true, "status": {…}}
- *   {"request": "stop"}, {"request": "stop", "guest": "ivi"} -> {"ok": true}; the rest happens in the background
- *   {"request": "attach", "guest": "ivi", "device": "console", "port": "diag"} (device and port may be left out)
- *                                                            -> {"ok": true}, with a stream socket (SCM_RIGHTS): the
- *                                                               terminal's bytes both ways; closing it detaches
- *   {"request": "resize", "rows": 24, "columns": 80}         -> {"ok": true}: for the terminal attached here
- *   anything else, or what cannot be done                    -> {"ok": false, "error": "…what to do…"}
+ *   {"request": "stop"}, {"request": "stop", "guest": "ivi"} -> {"ok": true}; the rest happens in
+ *   the background
+ *   {"request": "attach", "guest": "ivi", "device": "console", "port": "diag"} (device and port may
+ *   be left out)
+ *                                                            -> {"ok": true}, with a stream socket
+ *                                                            (SCM_RIGHTS): the
+ *                                                               terminal's bytes both ways; closing
+ *                                                               it detaches
+ *   {"request": "resize", "rows": 24, "columns": 80}         -> {"ok": true}: for the terminal
+ *   attached here
+ *   anything else, or what cannot be done                    -> {"ok": false, "error": "…what to
+ *   do…"}
  *
- * Where: RUNTIME/NAME/control, where RUNTIME is $XDG_RUNTIME_DIR/bulkhead, or /run/bulkhead for root, or
- * /tmp/bulkhead-UID (checked: a folder of that user, mode 0700); NAME is the platform's. Only the same user
- * and root may connect. RUNTIME/NAME/lock is locked (flock) for as long as the supervisor lives: a folder
- * without the lock is a leftover of one that was killed, and is taken over.
+ * Where: RUNTIME/NAME/control, where RUNTIME is $XDG_RUNTIME_DIR/bulkhead, or /run/bulkhead for
+ * root, or /tmp/bulkhead-UID (checked: a folder of that user, mode 0700); NAME is the platform's.
+ * Only the same user and root may connect. RUNTIME/NAME/lock is locked (flock) for as long as the
+ * supervisor lives: a folder without the lock is a leftover of one that was killed, and is taken
+ * over.
  *
- * Thread: the loop's. A peer is hostile as far as it can be (it is of the same user): bounded messages, at
- * most BH_CONTROL_PEERS at a time, nobody waits for it.
+ * Thread: the loop's. A peer is hostile as far as it can be (it is of the same user): bounded
+ * messages, at most BH_CONTROL_PEERS at a time, nobody waits for it.
  */
 #ifndef BULKHEAD_ENGINE_CONTROL_H
 #define BULKHEAD_ENGINE_CONTROL_H
@@ -40,8 +47,9 @@ struct bh_control_handlers {
     char *(*status)(void *context);
     /* guest NULL: all. BH_OK, BH_GONE: no such guest. */
     int (*stop)(void *context, const char *guest, const char **why);
-    /* device, port NULL: the first. BH_OK and *fd, one end of a stream socket pair that the control hands
-     * over and closes, and *terminal for resize. BH_GONE: no such thing; BH_STATE: somebody is attached. */
+    /* device, port NULL: the first. BH_OK and *fd, one end of a stream socket pair that the
+     * control hands over and closes, and *terminal for resize. BH_GONE: no such thing; BH_STATE:
+     * somebody is attached. */
     int (*attach)(void *context, const char *guest, const char *device, const char *port, int *fd,
                   uint32_t *terminal, const char **why);
     void (*resize)(void *context, uint32_t terminal, uint16_t rows, uint16_t columns);
@@ -49,9 +57,10 @@ struct bh_control_handlers {
 
 struct bh_control;
 
-/* Takes the folder of the platform `name`, locks it, listens. BH_OK; BH_STATE: that platform runs already (`*pid` of its
- * supervisor, 0: unknown); BH_DENIED, BH_NO_SPACE, BH_IO: the folder cannot be used (`folder` of `folder_size` tells
- * which); BH_NO_MEMORY; BH_LIMIT: the path is too long for a socket. */
+/* Takes the folder of the platform `name`, locks it, listens. BH_OK; BH_STATE: that platform
+ * runs already (`*pid` of its supervisor, 0: unknown); BH_DENIED, BH_NO_SPACE, BH_IO: the folder
+ * cannot be used (`folder` of `folder_size` tells which); BH_NO_MEMORY; BH_LIMIT: the path is
+ * too long for a socket. */
 int bh_control_open(struct bh_control **control, struct bh_poller *poller, const char *name,
                     const struct bh_control_handlers *handlers, void *context, char *folder,
                     size_t folder_size, int *pid);
@@ -61,14 +70,16 @@ void bh_control_close(struct bh_control *control);
 /* ------------------------------------------------------------------------------------------------
  * the other end: blocking, for command-line programs */
 
-/* The platforms that run under this user, by name: calls `found` for each. Leftovers are passed over. */
+/* The platforms that run under this user, by name: calls `found` for each. Leftovers are passed
+ * over. */
 int bh_control_list(void (*found)(void *context, const char *name), void *context);
 
 /* Connects to the platform `name`. BH_OK and *fd; BH_GONE: it does not run; BH_DENIED. */
 int bh_control_connect(const char *name, int *fd);
 
-/* Sends a request (JSON text) and waits at most `timeout` ms for the answer (allocated JSON text); *passed_fd is the
- * descriptor that came with it, or -1 (NULL: none is expected). BH_OK; BH_GONE, BH_TIMEOUT, BH_PROTOCOL. */
+/* Sends a request (JSON text) and waits at most `timeout` ms for the answer (allocated JSON
+ * text); *passed_fd is the descriptor that came with it, or -1 (NULL: none is expected). BH_OK;
+ * BH_GONE, BH_TIMEOUT, BH_PROTOCOL. */
 int bh_control_call(int fd, const char *request, int timeout, char **answer, int *passed_fd);
 
 #endif

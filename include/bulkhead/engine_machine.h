@@ -62,10 +62,11 @@ struct bh_machine_setup {
     void *context;
 };
 
-/* Finds QEMU for the guest's architecture: the definition's `engine: {qemu: …}`, else the search path;
- * asks for its version (at least 7.2; a console needs 10.2, because no older one has a front end for
- * it), and whether KVM works for this guest. BH_OK, or an error code, said in `diagnostics` with what to
- * install. Takes as long as one start of the program; call it once for each architecture. */
+/* Finds QEMU for the guest's architecture: the definition's `engine: {qemu: …}`, else the search
+ * path; asks for its version (at least 7.2; a console needs 10.2, because no older one has a
+ * front end for it), and whether KVM works for this guest. BH_OK, or an error code, said in
+ * `diagnostics` with what to install. Takes as long as one start of the program; call it once
+ * for each architecture. */
 int bh_engine_find(struct bh_engine *engine, const struct bh_platform *platform,
                    const struct bh_guest *guest, struct bh_diagnostics *diagnostics);
 
@@ -81,8 +82,8 @@ void bh_machine_end(struct bh_machine *machine);
 
 pid_t bh_machine_pid(const struct bh_machine *machine);
 
-/* The engine's command line for a guest as text, for `build`: descriptors are shown by name. Allocated
- * (free); NULL: no memory. */
+/* The engine's command line for a guest as text, for `build`: descriptors are shown by name.
+ * Allocated (free); NULL: no memory. */
 char *bh_machine_command_text(const struct bh_machine_setup *setup);
 
 void bh_machine_destroy(struct bh_machine *machine); /* NULL: nothing */

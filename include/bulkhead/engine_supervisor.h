@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The supervisor: runs a platform in the foreground. It alone holds resources; it opens each with the least rights
- * that the definition gives and hands descriptors over; it starts every back end and every engine, watches them, and leaves
- * nothing behind.
+ * The supervisor: runs a platform in the foreground. It alone holds resources; it opens each with
+ * the least rights that the definition gives and hands descriptors over; it starts every back end
+ * and every engine, watches them, and leaves nothing behind.
  *
  *   supervisor (bulkhead run)
  *     for each guest: engine (QEMU) <- connected sockets -> one back end for each device
@@ -11,13 +11,15 @@
  *   starting -> running -> (stop asked) stopping -> stopped
  *                  |-> powered off by itself -> stopped
  *                  |-> reset itself, crashed, engine failed, back end died -> failed
- * A guest that ends takes its engine and its back ends along and no other guest. The run ends when every guest has.
+ * A guest that ends takes its engine and its back ends along and no other guest. The run ends when
+ * every guest has.
  *
- * Output: one line for each line of a guest's terminal, with the guest's name before it; control characters are
- * shown harmless; a line is cut at 1000 bytes. What an engine or back end prints has its own name before it.
+ * Output: one line for each line of a guest's terminal, with the guest's name before it; control
+ * characters are shown harmless; a line is cut at 1000 bytes. What an engine or back end prints has
+ * its own name before it.
  *
- * Stop (SIGINT, SIGTERM, a control request): every guest is asked to shut down and has `stop-within` seconds; what is left is ended,
- * and said. A second SIGINT ends everything at once.
+ * Stop (SIGINT, SIGTERM, a control request): every guest is asked to shut down and has
+ * `stop-within` seconds; what is left is ended, and said. A second SIGINT ends everything at once.
  *
  * Thread: one, the caller's. Ownership: the platform stays the caller's.
  */

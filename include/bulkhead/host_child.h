@@ -4,15 +4,16 @@
  * through a pidfd, never left behind. Linux only.
  *
  * What a child gets: the listed descriptors at the listed numbers and nothing else (beside 0 from
- * /dev/null, 1 and 2 as the setup says); SIGKILL when the supervisor dies; default signal dispositions and an
- * empty mask; no core files. With `isolate` a user and a pid namespace of its own, owned by the
- * supervisor's user: the child cannot see or signal anyone, and the supervisor may read its /proc although the
- * child makes itself undumpable. Where the kernel refuses namespaces it starts without, and `isolated` says so.
+ * /dev/null, 1 and 2 as the setup says); SIGKILL when the supervisor dies; default signal
+ * dispositions and an empty mask; no core files. With `isolate` a user and a pid namespace of its
+ * own, owned by the supervisor's user: the child cannot see or signal anyone, and the supervisor
+ * may read its /proc although the child makes itself undumpable. Where the kernel refuses
+ * namespaces it starts without, and `isolated` says so.
  *
  * States: started -> (exited, reaped) ended. The memory may be let go once `ended` was called.
  *
- * Thread: the loop's. Ownership: struct and texts are the caller's; descriptors stay the caller's, who
- * closes its copies after the start.
+ * Thread: the loop's. Ownership: struct and texts are the caller's; descriptors stay the caller's,
+ * who closes its copies after the start.
  */
 #ifndef BULKHEAD_HOST_CHILD_H
 #define BULKHEAD_HOST_CHILD_H
@@ -60,8 +61,9 @@ struct bh_child {
     void *context;
 };
 
-/* Starts it. BH_OK: exec has succeeded. BH_GONE: no such program; BH_DENIED: not executable; BH_LIMIT: no process or
- * descriptor left; BH_NO_MEMORY; BH_INVALID. On failure nothing is left and `ended` is not called. */
+/* Starts it. BH_OK: exec has succeeded. BH_GONE: no such program; BH_DENIED: not executable;
+ * BH_LIMIT: no process or descriptor left; BH_NO_MEMORY; BH_INVALID. On failure nothing is left
+ * and `ended` is not called. */
 int bh_child_start(struct bh_child *child, const struct bh_child_setup *setup);
 
 /* Sends a signal; nothing if it has ended. */

@@ -4,8 +4,8 @@
  * value knows where it stands. What the keys are called, their types, ranges and defaults is one
  * table (platform/schema.c), and nothing else in the project reads YAML.
  *
- * Thread: one. Ownership: bh_platform_read allocates everything, bh_platform_destroy frees it; all pointers inside live as
- * long as the platform.
+ * Thread: one. Ownership: bh_platform_read allocates everything, bh_platform_destroy frees it; all
+ * pointers inside live as long as the platform.
  */
 #ifndef BULKHEAD_PLATFORM_DEFINITION_H
 #define BULKHEAD_PLATFORM_DEFINITION_H
@@ -128,9 +128,10 @@ struct bh_platform {
 };
 
 /* Reads and checks the definition at `path`: syntax, keys, types, ranges, names, references, and
- * the named checks that need no file but the definition. What is wrong goes to `diagnostics`, warnings too.
- * BH_OK and *platform; BH_GONE: no such file, BH_DENIED: no right, BH_IO, BH_NO_MEMORY, BH_LIMIT:
- * too large (all of them said in `diagnostics`); BH_INVALID: there are errors. */
+ * the named checks that need no file but the definition. What is wrong goes to `diagnostics`,
+ * warnings too. BH_OK and *platform; BH_GONE: no such file, BH_DENIED: no right, BH_IO,
+ * BH_NO_MEMORY, BH_LIMIT: too large (all of them said in `diagnostics`); BH_INVALID: there are
+ * errors. */
 int bh_platform_read(struct bh_platform **platform, const char *path,
                      struct bh_diagnostics *diagnostics);
 void bh_platform_destroy(struct bh_platform *platform); /* NULL: nothing */

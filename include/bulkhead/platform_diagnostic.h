@@ -35,8 +35,9 @@ void bh_diagnostics_destroy(struct bh_diagnostics *diagnostics); /* NULL: nothin
 /* The text of the file, for the source lines; copied. BH_NO_MEMORY: lines are left out. */
 int bh_diagnostics_source(struct bh_diagnostics *diagnostics, const char *text, size_t length);
 
-/* Adds one. `check` is the stable name of what found it, static text ("memory-size"). The first line of the formatted text
- * says what is wrong; the lines after it say what to do, one each. Beyond 100 they are counted only. */
+/* Adds one. `check` is the stable name of what found it, static text ("memory-size"). The first
+ * line of the formatted text says what is wrong; the lines after it say what to do, one each.
+ * Beyond 100 they are counted only. */
 void bh_diagnostics_add(struct bh_diagnostics *diagnostics, enum bh_severity severity,
                         const char *check, struct bh_origin origin, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

@@ -10,8 +10,8 @@
  *   0x40000000  private RAM, then the windows in the order of the devices, without a gap
  *
  * Rules (each was found by trial): every byte of a shared region is covered by a reservation of the
- * guest; kernel, initrd, device tree and start code lie wholly in private RAM, at addresses that are
- * computed here and never left to the engine.
+ * guest; kernel, initrd, device tree and start code lie wholly in private RAM, at addresses that
+ * are computed here and never left to the engine.
  *
  * A guest with an `open` device has one shared region, its RAM, and no windows. x86_64 and firmware
  * guests are `open`; the engine (x86_64) or the firmware places what they boot, and there is no
@@ -63,8 +63,8 @@ struct bh_layout {
     struct bh_placement start; /* the code that the first processor begins with (bh_start_code) */
 };
 
-/* The boot images of a guest, opened for reading: what the layout needs to know of them, and what the
- * engine is given. */
+/* The boot images of a guest, opened for reading: what the layout needs to know of them, and
+ * what the engine is given. */
 struct bh_boot_images {
     int kernel_fd; /* -1: none */
     int initrd_fd;
@@ -76,9 +76,9 @@ struct bh_boot_images {
     uint64_t kernel_offset; /* arm64 Image header: text_offset, from a 2 MiB boundary */
 };
 
-/* Opens the images that guest->boot names, read-only, and reads the kernel's header (arm64: "Image",
- * Linux Documentation/arch/arm64/booting; a compressed one is refused with what to do). BH_OK, or an
- * error code, said in `diagnostics`; nothing is left open then. */
+/* Opens the images that guest->boot names, read-only, and reads the kernel's header (arm64:
+ * "Image", Linux Documentation/arch/arm64/booting; a compressed one is refused with what to do).
+ * BH_OK, or an error code, said in `diagnostics`; nothing is left open then. */
 int bh_boot_images_open(struct bh_boot_images *images, const struct bh_platform *platform,
                         const struct bh_guest *guest, struct bh_diagnostics *diagnostics);
 void bh_boot_images_close(struct bh_boot_images *images);
@@ -90,10 +90,11 @@ int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
 /* The region that is the window of device `device`; NULL: it has none. */
 const struct bh_region *bh_layout_window(const struct bh_layout *layout, uint32_t device);
 
-/* The flattened device tree of an arm64 kernel guest: processors (PSCI by hvc), GICv3, timer, UART, power key
- * (GPIO, PL061), memory, a reservation for every window, the virtio-mmio slots that are in use with
- * their windows, /chosen with command line and initrd. Same layout, same bytes. `*tree` is allocated
- * (free) and `*bytes` long. BH_NO_MEMORY; BH_LIMIT: more than layout->tree has room for. */
+/* The flattened device tree of an arm64 kernel guest: processors (PSCI by hvc), GICv3, timer,
+ * UART, power key (GPIO, PL061), memory, a reservation for every window, the virtio-mmio slots
+ * that are in use with their windows, /chosen with command line and initrd. Same layout, same
+ * bytes. `*tree` is allocated (free) and `*bytes` long. BH_NO_MEMORY; BH_LIMIT: more than
+ * layout->tree has room for. */
 int bh_device_tree_make(const struct bh_layout *layout, void **tree, size_t *bytes);
 
 /* The code at layout->start: sets x0 to the device tree, x1..x3 to 0 and jumps to the kernel, as
