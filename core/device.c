@@ -207,6 +207,9 @@ int bh_device_queue_stop(struct bh_device *device, uint16_t index)
 
     struct bh_queue *queue = &device->queues[index];
 
+    if (device->class->stopping != NULL && queue->state != BH_QUEUE_STOPPED) {
+        device->class->stopping(device, queue);
+    }
     /* What was pushed in this turn goes out while the driver still listens. */
     if (queue->dirty && bh_queue_publish(queue)) {
         device->port->notify(device, index);
@@ -239,7 +242,8 @@ bool bh_device_kick(struct bh_device *device, uint16_t index)
 
     struct bh_queue *queue = &device->queues[index];
 
-    if (queue->state != BH_QUEUE_RUNNING) {
+    if (queue->state != BH_QUEUE_RUNNING ||
+        (device->port->has_status && (device->status & BH_STATUS_DRIVER_OK) == 0u)) {
         return false;
     }
 

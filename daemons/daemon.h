@@ -56,6 +56,8 @@ struct bh_daemon_class {
     uint32_t (*requests)(const unsigned long **requests);
     /* SIGHUP: looks at the resource again. NULL: nothing. */
     void (*reload)(void);
+    /* SIGWINCH, from whoever changed it: the size of a terminal is another. NULL: nothing. */
+    void (*resized)(void);
     /* Starts nothing more at the resources; calls daemon->stopped when nothing is under way. */
     void (*stop)(void);
     /* Frees what open made. */

@@ -4,7 +4,7 @@
  *   options -> inherited descriptors closed -> resources open -> socket -> device and port made
  *   -> sandbox closed -> READY=1 -> serve -> (SIGTERM, SIGINT) drain, bounded -> exit 0
  * It does not go to the background, and prints nothing but its log. SIGHUP: the device looks at its
- * resource again.
+ * resource again. SIGWINCH: at the size of its terminal.
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -74,17 +74,24 @@ static void drain_expired(void *context)
     bh_loop_stop(&self.loop);
 }
 
+static void call_device(void (*hook)(void))
+{
+    if (hook != NULL) {
+        hook();
+        bh_device_flush(self.device);
+    }
+}
+
 static void signal_received(void *context, int number)
 {
     (void)context;
     if (number == SIGHUP) {
-        if (bh_daemon_class.reload != NULL) {
-            bh_daemon_class.reload();
-            bh_device_flush(self.device);
-        }
-        return;
+        call_device(bh_daemon_class.reload);
+    } else if (number == SIGWINCH) {
+        call_device(bh_daemon_class.resized);
+    } else {
+        end();
     }
-    end();
 }
 
 static void watchdog_expired(void *context)
@@ -154,7 +161,7 @@ static void connection_closed(void *context)
 
 static int start_events(void)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGWINCH};
     int result = bh_loop_init(&self.loop);
     if (result != BH_OK) {
         return result;

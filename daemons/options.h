@@ -8,7 +8,7 @@
 
 #include "bulkhead/host_sandbox.h"
 
-#define BH_KEPT_FDS_MAX 16u
+#define BH_KEPT_FDS_MAX 32u
 
 struct bh_options {
     const char *socket_path;  /* NULL: not given */

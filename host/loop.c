@@ -17,7 +17,8 @@ static struct bh_loop *loop_of(struct bh_poller *poller)
 
 static int loop_add(struct bh_poller *poller, struct bh_watch *watch)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.ptr = watch}};
+    struct epoll_event event = {.events = watch->room ? EPOLLOUT : EPOLLIN | EPOLLRDHUP,
+                                .data = {.ptr = watch}};
     if (epoll_ctl(loop_of(poller)->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) != 0) {
         return errno == ENOSPC || errno == ENOMEM ? BH_LIMIT : BH_INVALID;
     }

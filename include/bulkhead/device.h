@@ -64,6 +64,10 @@ struct bh_device_class {
      * moved), and what the driver had set in the configuration space was said to that one. NULL:
      * nothing depends on it. */
     void (*started)(struct bh_device *device, bool resumed);
+    /* A queue is about to stop: gives back the chains that wait for the world outside and might wait
+     * for ever (nobody reads a terminal). Work that is sure to end may go on: the queue drains. NULL:
+     * all of it does. */
+    void (*stopping)(struct bh_device *device, struct bh_queue *queue);
     /* Everything popped in this turn was handed over; now start it (one system call for a batch).
      * NULL: nothing to do. */
     void (*commit)(struct bh_device *device);
@@ -73,6 +77,9 @@ struct bh_device_class {
 
 /* What a port supplies: how the device reaches the driver. */
 struct bh_port_ops {
+    /* The driver's status reaches the device whole: until DRIVER_OK no queue is served, whoever kicks
+     * it (VIRTIO 1.4, 2.1.2). The port kicks all of them then. */
+    bool has_status;
     /* Used buffer notification for queue `queue`. */
     void (*notify)(struct bh_device *device, uint16_t queue);
     /* Configuration change notification. */
@@ -147,9 +154,7 @@ int bh_device_config_write(struct bh_device *device, uint32_t offset, const void
 int bh_device_queue_start(struct bh_device *device, uint16_t index, struct bh_queue_setup *setup);
 int bh_device_queue_stop(struct bh_device *device, uint16_t index);
 
-/* A port that has a status starts queues, or kicks them, no earlier than DRIVER_OK (VIRTIO 1.4,
- * 2.1.2).
- * The driver's notification arrived (or the port polls): serves the queue. Returns true when chains
+/* The driver's notification arrived (or the port polls): serves the queue. Returns true when chains
  * may be left: call again after looking at everything else. Notifications of queues that do not run
  * are ignored (VIRTIO 1.4, 2.7.10.3). */
 bool bh_device_kick(struct bh_device *device, uint16_t index);

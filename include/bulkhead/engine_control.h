@@ -3,19 +3,31 @@
  * How other programs speak to a running platform: the control socket of its supervisor, both ends.
  * A SOCK_SEQPACKET Unix socket; each message is one JSON object, at most BH_CONTROL_BYTES_MAX.
  *
- *   {"request": "status"}                                    -> {"ok": true, "status": {…}}
- *   {"request": "stop"}, {"request": "stop", "guest": "ivi"} -> {"ok": true}; the rest happens in
- *   the background
- *   {"request": "attach", "guest": "ivi", "device": "console", "port": "diag"} (device and port may
- *   be left out)
- *                                                            -> {"ok": true}, with a stream socket
- *                                                            (SCM_RIGHTS): the
- *                                                               terminal's bytes both ways; closing
- *                                                               it detaches
- *   {"request": "resize", "rows": 24, "columns": 80}         -> {"ok": true}: for the terminal
- *   attached here
- *   anything else, or what cannot be done                    -> {"ok": false, "error": "…what to
- *   do…"}
+ *   {"request": "status"}
+ *     -> {"ok": true, "status": {…}}
+ *   {"request": "stop"}, {"request": "stop", "guest": "ivi"}
+ *     -> {"ok": true}; the rest happens in the background
+ *   {"request": "attach", "guest": "ivi", "device": "console", "port": "diag"}
+ *     device and port may be left out
+ *     -> {"ok": true}, with a stream socket (SCM_RIGHTS): the terminal's bytes both ways; closing
+ *        it detaches. A connection attaches once.
+ *   {"request": "resize", "rows": 24, "columns": 80}
+ *     -> {"ok": true}: for the terminal attached here
+ *   anything else, or what cannot be done
+ *     -> {"ok": false, "error": "…what to do…"}
+ *
+ * The status, with sizes in bytes, and pid 0 for what does not run:
+ *   {"platform": "hello", "pid": 100, "definition": "platform.yaml", "state": "running",
+ *    "since_ms": 5000, "guests": [
+ *      {"name": "ivi", "criticality": "QM", "state": "running", "detail": "", "engine": "QEMU 11.1",
+ *       "accelerator": "TCG", "pid": 101, "memory": {"private": 134217728, "shared": 12582912},
+ *       "devices": [
+ *         {"name": "root", "type": "blk", "resource": "ivi-disk", "isolation": "direct",
+ *          "window": 8388608, "state": "running", "pid": 102, "isolated": true,
+ *          "mapped": 12582912, "mapped_windows": ["ivi/root", "ivi/entropy"]}]}]}
+ * `window` is 0 for an `open` device. `mapped` is how much guest memory the back end has mapped, in
+ * which windows, read from /proc and not from its own word; null: not known. States of a guest:
+ * engine_supervisor.h; of a device: starting, running, ended.
  *
  * Where: RUNTIME/NAME/control, where RUNTIME is $XDG_RUNTIME_DIR/bulkhead, or /run/bulkhead for
  * root, or /tmp/bulkhead-UID (checked: a folder of that user, mode 0700); NAME is the platform's.
@@ -29,13 +41,14 @@
 #ifndef BULKHEAD_ENGINE_CONTROL_H
 #define BULKHEAD_ENGINE_CONTROL_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "bulkhead/error.h"
 #include "bulkhead/poller.h"
 
-#define BH_CONTROL_BYTES_MAX 65536u
+/* Room for the status of the largest platform. */
+#define BH_CONTROL_BYTES_MAX 131072u
 #define BH_CONTROL_PEERS     16u
 
 /* ------------------------------------------------------------------------------------------------
@@ -58,28 +71,36 @@ struct bh_control_handlers {
 struct bh_control;
 
 /* Takes the folder of the platform `name`, locks it, listens. BH_OK; BH_STATE: that platform
- * runs already (`*pid` of its supervisor, 0: unknown); BH_DENIED, BH_NO_SPACE, BH_IO: the folder
- * cannot be used (`folder` of `folder_size` tells which); BH_NO_MEMORY; BH_LIMIT: the path is
- * too long for a socket. */
+ * runs already (`*pid` of its supervisor, 0: unknown); BH_NO_MEMORY. Otherwise the folder cannot
+ * be used, and bh_control_advice says what to do: BH_DENIED: it is not writable, or not this
+ * user's alone; BH_GONE: what should hold it is not there; BH_LIMIT: its path is too long for a
+ * socket; BH_AGAIN: no descriptor is left; BH_NO_SPACE; BH_IO; BH_INVALID: no name. `folder` of
+ * `folder_size` bytes gets the folder that is meant, in every case. */
 int bh_control_open(struct bh_control **control, struct bh_poller *poller, const char *name,
                     const struct bh_control_handlers *handlers, void *context, char *folder,
                     size_t folder_size, int *pid);
+/* What to do about an error of bh_control_open or bh_control_connect; static text. */
+const char *bh_control_advice(int error);
 /* Removes socket and folder. NULL: nothing. */
 void bh_control_close(struct bh_control *control);
 
 /* ------------------------------------------------------------------------------------------------
  * the other end: blocking, for command-line programs */
 
-/* The platforms that run under this user, by name: calls `found` for each. Leftovers are passed
- * over. */
+/* The platforms that run under this user: calls `found` for each, by name. Leftovers are passed
+ * over. BH_OK, also when there are none; BH_DENIED: the folder is not this user's alone; BH_AGAIN,
+ * BH_NO_MEMORY, BH_IO. */
 int bh_control_list(void (*found)(void *context, const char *name), void *context);
 
-/* Connects to the platform `name`. BH_OK and *fd; BH_GONE: it does not run; BH_DENIED. */
+/* Connects to the platform `name`. BH_OK and *fd; BH_GONE: it does not run; BH_DENIED: the folder
+ * or the program that listens is another user's; BH_TIMEOUT: its supervisor does not answer;
+ * BH_AGAIN, BH_LIMIT, BH_IO. */
 int bh_control_connect(const char *name, int *fd);
 
 /* Sends a request (JSON text) and waits at most `timeout` ms for the answer (allocated JSON
  * text); *passed_fd is the descriptor that came with it, or -1 (NULL: none is expected). BH_OK;
- * BH_GONE, BH_TIMEOUT, BH_PROTOCOL. */
+ * BH_GONE, BH_TIMEOUT, BH_PROTOCOL, BH_LIMIT: the request is too long, BH_NO_MEMORY. After
+ * anything but BH_OK the connection is of no use. */
 int bh_control_call(int fd, const char *request, int timeout, char **answer, int *passed_fd);
 
 #endif

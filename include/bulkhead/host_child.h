@@ -5,10 +5,12 @@
  *
  * What a child gets: the listed descriptors at the listed numbers and nothing else (beside 0 from
  * /dev/null, 1 and 2 as the setup says); SIGKILL when the supervisor dies; default signal
- * dispositions and an empty mask; no core files. With `isolate` a user and a pid namespace of its
- * own, owned by the supervisor's user: the child cannot see or signal anyone, and the supervisor
- * may read its /proc although the child makes itself undumpable. Where the kernel refuses
- * namespaces it starts without, and `isolated` says so.
+ * dispositions and an empty mask; a session of its own, so that the terminal's Ctrl-C is not for it;
+ * no core files. With `isolate` a user and a pid namespace of its own, owned by the supervisor's
+ * user: the child cannot see or signal anyone, and the supervisor may read its /proc although the
+ * child makes itself undumpable. As the first of its pid namespace it hears only the signals that
+ * it handles or reads through a descriptor, and SIGKILL. Where it cannot start with namespaces it
+ * starts without, and `isolated` says so.
  *
  * States: started -> (exited, reaped) ended. The memory may be let go once `ended` was called.
  *

@@ -145,6 +145,13 @@ const char *bh_arch_name(uint32_t arch);
 const char *bh_criticality_name(uint32_t criticality);
 const char *bh_isolation_name(uint32_t isolation);
 
+/* The named checks that a definition has to pass, in the order in which they are made: the name of
+ * number `index` (from 0) and, in *reason, what it holds to. NULL: there are no more. */
+const char *bh_check_at(size_t index, const char **reason);
+
+/* The reference of all keys and checks, in scdoc's markup: the body of bulkhead.yaml(5). */
+void bh_schema_print(FILE *to);
+
 /* Whether the guest's RAM is shared as a whole: it has an `open` device. */
 bool bh_guest_is_open(const struct bh_guest *guest);
 

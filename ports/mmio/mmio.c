@@ -84,6 +84,7 @@ static void port_idle(struct bh_device *device, uint16_t queue)
 }
 
 static const struct bh_port_ops port_ops = {
+    .has_status = true,
     .notify = port_notify,
     .config_changed = port_config_changed,
     .failed = port_failed,

@@ -38,12 +38,12 @@ def wait_until(condition, what, patience=PATIENCE):
 
 
 class Daemon:
-    """A running bulkhead-blk that listens on a path. Its log is in `log`, a file."""
+    """A running daemon (bulkhead-blk, if no other is named) that listens on a path. Its log is in `log`, a file."""
 
-    def __init__(self, folder, *arguments, listens=True, **popen):
+    def __init__(self, folder, *arguments, program=BLK, listens=True, **popen):
         self.socket = os.path.join(folder, 'socket')
         self.log_path = os.path.join(folder, 'log')
-        command = [BLK, *arguments] + (['--socket-path', self.socket] if listens else [])
+        command = [program, *arguments] + (['--socket-path', self.socket] if listens else [])
         with open(self.log_path, 'wb') as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
         self.pid = self.process.pid

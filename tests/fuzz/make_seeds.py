@@ -6,10 +6,13 @@ Each seed is named after a class and says in one line what it does. Classes that
 page or a message (network headers, vsock, file names) have no seed here. The formats are those of fuzz_rings.c and
 fuzz_mmio.c; vu_seeds.py has that of fuzz_vhost_user.c.
 
-Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio and /vhost_user)
+fuzz_definition.c takes definitions: its seeds are the golden files of tests/platform, good and bad.
+
+Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio, /vhost_user and /definition)
 """
 
 import os
+import pathlib
 import struct
 import sys
 
@@ -442,6 +445,16 @@ def mmio_seeds(packed):
         yield 'class_00_disk_of_kind_%d' % kind, s
 
 
+def write_definitions(folder):
+    """The definitions that have golden files; returns how many."""
+    os.makedirs(folder, exist_ok=True)
+    paths = sorted((pathlib.Path(__file__).resolve().parent.parent / 'platform').glob('*/*.yaml'))
+    for path in paths:
+        with open(os.path.join(folder, '%s-%s' % (path.parent.name, path.stem)), 'wb') as file:
+            file.write(path.read_bytes())
+    return len(paths)
+
+
 def main():
     """Writes all seeds; prints how many."""
     if len(sys.argv) != 2:
@@ -456,6 +469,7 @@ def main():
                 with open(path, 'wb') as file:
                     file.write(seed.out)
                 count += 1
+    count += write_definitions(os.path.join(sys.argv[1], 'definition'))
     print('%d seeds in %s' % (count, sys.argv[1]))
 
 

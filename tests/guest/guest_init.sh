@@ -229,19 +229,6 @@ leave_a_file() {
     echo "BULKHEAD note left-behind $(sha256sum </left-behind | cut -d' ' -f1)"
 }
 
-# What demo.sh shows: a file that outlives the guest, and fio while the back end is killed.
-show() {
-    if [ -e /written-by-an-earlier-boot ]; then
-        report 0 found "$(cat /written-by-an-earlier-boot)"
-        return
-    fi
-    echo "hello from the first boot" >/written-by-an-earlier-boot
-    mkdir /data
-    echo "BULKHEAD note fio begins"
-    run fio-verify $FIO --directory=/data --verify=crc32c --do_verify=1 --rw=randwrite --loops=12 \
-        --name=one --name=two --ioengine=io_uring
-}
-
 check_kernel() {
     ours='I/O error|EXT4-fs (error|warning)|is not a head|out of range'
     any='BUG:|WARNING:|blocked for more|Oops'
@@ -275,9 +262,6 @@ write-through)
 restarts | restarts-through)
     mkdir /data
     check_restarts
-    ;;
-demo)
-    show
     ;;
 esac
 check_kernel

@@ -92,7 +92,7 @@ def qemu_command(options, guest, socket):
     }[options.arch, options.transport]
     program = qemu_program(options)
     chardev = f"socket,id=disk,path={socket}"
-    if options.mode in ("restarts", "restarts-through", "demo"):
+    if options.mode in ("restarts", "restarts-through"):
         chardev += ",reconnect-ms=300" if qemu_version(program) >= (9, 2) else ",reconnect=1"
     device = "vhost-user-blk-pci" if options.transport == "pci" else "vhost-user-blk"
     console = "ttyAMA0" if options.arch == "arm64" else "ttyS0"

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bulkhead run: runs a platform in the foreground. The supervisor does it; here its definition is
+ * read and the programs of the back ends are found.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bulkhead/engine_supervisor.h"
+#include "bulkhead/error.h"
+#include "bulkhead/platform_diagnostic.h"
+#include "command.h"
+
+#define BACKEND "bulkhead-blk" /* where this one is, the others are */
+
+/* The folder of the back ends: this program's own (installed), or `daemons` beside it (not
+ * installed). */
+static bool find_daemons(char folder[PATH_MAX])
+{
+    static const char *const places[] = {"", "/../daemons"};
+    char own[PATH_MAX];
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1u);
+    if (length <= 0) {
+        bh_cli_error("run: /proc is not there; mount it");
+        return false;
+    }
+    own[length] = '\0';
+    *strrchr(own, '/') = '\0'; /* it is absolute */
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        int used = snprintf(path, sizeof(path), "%s%s/" BACKEND, own, places[i]);
+        if (used < 0 || (size_t)used >= sizeof(path) || access(path, X_OK) != 0) {
+            continue;
+        }
+        path[(size_t)used - strlen("/" BACKEND)] = '\0';
+        if (realpath(path, folder) != NULL) {
+            return true;
+        }
+    }
+    bh_cli_error("run: the back ends are missing: there is no " BACKEND " in %s or %s/../daemons; "
+                 "install Bulkhead's programs into one folder",
+                 own, own);
+    return false;
+}
+
+static void show(const struct bh_diagnostics *diagnostics)
+{
+    bh_diagnostics_print(diagnostics, stderr, bh_cli_colour(STDERR_FILENO));
+}
+
+/* Runs it, and says what the supervisor found before the start. */
+static int supervise(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
+                     const char *daemons)
+{
+    const struct bh_supervisor_setup setup = {
+        .platform = platform,
+        .diagnostics = diagnostics,
+        .output = stdout,
+        .colour = bh_cli_colour(STDOUT_FILENO),
+        .daemons = daemons,
+    };
+    int result = (int)bh_supervisor_run(&setup);
+    show(diagnostics);
+    return result;
+}
+
+/* Warnings are shown before the run, and not once more after it. */
+static int run_platform(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
+                        const char *daemons)
+{
+    if (bh_diagnostics_warnings(diagnostics) == 0) {
+        return supervise(platform, diagnostics, daemons);
+    }
+    show(diagnostics);
+    struct bh_diagnostics *later = bh_diagnostics_create(platform->path);
+    if (later == NULL) {
+        bh_cli_error("no memory");
+        return BH_RUN_INTERNAL;
+    }
+    int result = supervise(platform, later, daemons);
+    bh_diagnostics_destroy(later);
+    return result;
+}
+
+static int run(const struct bh_cli_arguments *arguments)
+{
+    char daemons[PATH_MAX];
+    struct bh_platform *platform = NULL;
+    int status = BH_RUN_REFUSED;
+    if (!find_daemons(daemons)) {
+        return status;
+    }
+    struct bh_diagnostics *diagnostics = bh_diagnostics_create(arguments->word);
+    if (diagnostics == NULL) {
+        bh_cli_error("no memory");
+        return BH_RUN_INTERNAL;
+    }
+    int result = bh_platform_read(&platform, arguments->word, diagnostics);
+    if (result == BH_OK) {
+        status = run_platform(platform, diagnostics, daemons);
+    } else {
+        show(diagnostics);
+    }
+    bh_platform_destroy(platform);
+    bh_diagnostics_destroy(diagnostics);
+    return status;
+}
+
+const struct bh_cli_command bh_cli_run = {
+    .name = "run",
+    .argument = "FILE",
+    .summary = "Runs a platform in the foreground; Ctrl-C shuts it down",
+    .help =
+        "Everything is checked before anything is started. Each line of a guest's terminal is\n"
+        "shown with the guest's name before it. Ctrl-C asks every guest to shut down; once\n"
+        "more, it ends them at once.\n"
+        "Exit status: 0: every guest shut down in order; 1: nothing was started; 2: the command\n"
+        "line; 3: a guest failed; 4: a back end ended; 5: an engine ended; 6: bulkhead's own\n"
+        "fault. The first failure counts.\n",
+    .run = run,
+    .argument_needed = true,
+};

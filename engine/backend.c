@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a back end (backend.h).
+ */
+#include "backend.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bulkhead/error.h"
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+static void child_ended(struct bh_child *child, int status)
+{
+    struct bh_backend *backend = (struct bh_backend *)child; /* its first member */
+    backend->ended = true;
+    backend->status = status;
+    bh_source_finish(&backend->source);
+    backend->on_end(backend->context, backend);
+}
+
+/* The socket, and the pipe for what it prints. */
+static int open_lines(struct bh_backend *backend, const struct bh_backend_setup *setup,
+                      int *output_fd)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        return BH_LIMIT;
+    }
+    backend->front_fd = ends[0];
+    backend->back_fd = ends[1];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return BH_LIMIT;
+    }
+    const struct bh_source_setup source = {
+        .poller = setup->poller,
+        .output = setup->output,
+        .fd = ends[0],
+        .label = setup->label,
+        .colour = setup->colour,
+        .words = &backend->words,
+    };
+    /* Ours must not wait; whether the back end's does is its own affair. */
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ||
+        bh_source_init(&backend->source, &source) != BH_OK) {
+        close_fd(&ends[0]);
+        close_fd(&ends[1]);
+        return BH_LIMIT;
+    }
+    *output_fd = ends[1];
+    return BH_OK;
+}
+
+static int start_child(struct bh_backend *backend, const struct bh_backend_setup *setup,
+                       int output_fd)
+{
+    struct bh_backend_command command;
+    int ports[1u + BH_PORTS_MAX] = {-1};
+    for (uint32_t i = 0; i < backend->terminal_count; i++) {
+        ports[i] = backend->terminals[i].guest_fd;
+    }
+    int result = bh_backend_command(&command, setup->daemons, backend->guest, backend->device,
+                                    backend->back_fd, backend->resource.fd, ports);
+    if (result != BH_OK) {
+        return result;
+    }
+    const struct bh_child_setup child = {
+        .poller = setup->poller,
+        .program = command.program,
+        .arguments = command.arguments,
+        .fds = command.fds,
+        .fd_count = command.fd_count,
+        .output_fd = output_fd,
+        .isolate = true,
+        .no_network = true,
+        .ended = child_ended,
+    };
+    memcpy(backend->program, command.name, sizeof(backend->program));
+    return bh_child_start(&backend->child, &child);
+}
+
+int bh_backend_start(struct bh_backend *backend, const struct bh_backend_setup *setup)
+{
+    int output_fd = -1;
+    backend->on_end = setup->on_end;
+    backend->context = setup->context;
+    int result = open_lines(backend, setup, &output_fd);
+    if (result == BH_OK) {
+        result = start_child(backend, setup, output_fd);
+    }
+    close_fd(&output_fd);
+    close_fd(&backend->back_fd);
+    bh_resource_close(&backend->resource);
+    backend->started = result == BH_OK;
+    return result;
+}
+
+bool bh_backend_runs(const struct bh_backend *backend)
+{
+    return backend->started && !backend->ended;
+}
+
+void bh_backend_end(struct bh_backend *backend)
+{
+    if (bh_backend_runs(backend)) {
+        bh_child_signal(&backend->child, SIGTERM);
+    }
+}
+
+void bh_backend_kill(struct bh_backend *backend)
+{
+    if (bh_backend_runs(backend)) {
+        bh_child_signal(&backend->child, SIGKILL);
+    }
+}
+
+void bh_backend_finish(struct bh_backend *backend)
+{
+    bh_source_finish(&backend->source);
+    bh_resource_close(&backend->resource);
+    close_fd(&backend->front_fd);
+    close_fd(&backend->back_fd);
+    for (uint32_t i = 0; i < backend->terminal_count; i++) {
+        bh_terminal_finish(&backend->terminals[i]);
+    }
+    free(backend->terminals);
+    backend->terminals = NULL;
+    backend->terminal_count = 0;
+}
+
+void bh_backend_status_text(int status, char *text, size_t size)
+{
+    if (status >= 0) {
+        (void)snprintf(text, size, "exit code %d", status);
+    } else {
+        (void)snprintf(text, size, "signal %d (%s)", -status, strsignal(-status));
+    }
+}

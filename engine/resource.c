@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Opens and checks resources (resource.h). Nothing that is done here changes one, and nothing is
+ * locked: the back end does that. Its lock would be refused too, but later, and in its own words.
+ */
+#include "resource.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "bulkhead/error.h"
+#include "bulkhead/host_error.h"
+
+#define SECTOR_BYTES 512u
+
+/* What is being opened, for the messages. */
+struct attempt {
+    const struct bh_resource *resource;
+    const struct bh_device_definition *device;
+    const struct bh_text *text; /* the path as the definition has it */
+    const char *path;           /* absolute */
+    bool writable;
+    struct bh_diagnostics *diagnostics;
+};
+
+static const char *kind_name(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "a file";
+    case S_IFDIR:
+        return "a folder";
+    case S_IFCHR:
+        return "a character device";
+    case S_IFBLK:
+        return "a block device";
+    case S_IFIFO:
+        return "a pipe";
+    case S_IFSOCK:
+        return "a socket";
+    default:
+        return "no file";
+    }
+}
+
+static int refuse_missing(const struct attempt *attempt)
+{
+    if (attempt->resource->type.value == BH_RESOURCE_DISK) {
+        bh_diagnostics_add(
+            attempt->diagnostics, BH_SEVERITY_ERROR, "resource-missing", attempt->text->at,
+            "there is no %s\ncreate it (an empty disk of 64 MiB: truncate -s 64M %s), "
+            "or correct the path",
+            attempt->path, attempt->path);
+    } else {
+        bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-missing",
+                           attempt->text->at,
+                           "there is no %s\nleave `source` out to use the kernel's generator, or "
+                           "correct the path",
+                           attempt->path);
+    }
+    return BH_GONE;
+}
+
+static int refuse_errno(const struct attempt *attempt, int number)
+{
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+        return refuse_missing(attempt);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-denied",
+                           attempt->text->at, "%s may not be %s: %s\n%s", attempt->path,
+                           attempt->writable ? "written" : "read", strerror(number),
+                           attempt->writable
+                               ? "give this user the right to write it, or say `read-only: true`"
+                               : "give this user the right to read it");
+        return BH_DENIED;
+    default:
+        bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-denied",
+                           attempt->text->at, "%s cannot be opened: %s", attempt->path,
+                           strerror(number));
+        return bh_error_from_errno(number);
+    }
+}
+
+static int check_kind(const struct attempt *attempt, mode_t mode)
+{
+    bool disk = attempt->resource->type.value == BH_RESOURCE_DISK;
+    if (disk ? S_ISREG(mode) || S_ISBLK(mode) : S_ISCHR(mode)) {
+        return BH_OK;
+    }
+    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
+                       "%s is %s\n%s", attempt->path, kind_name(mode),
+                       disk ? "a disk needs a raw image file or a block device"
+                            : "an entropy source is a character device, such as /dev/hwrng");
+    return BH_INVALID;
+}
+
+/* Another program that has it open for a guest holds a lock on it. */
+static int check_lock(const struct attempt *attempt, int fd)
+{
+    struct flock lock = {.l_type = attempt->writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+        return BH_OK; /* a file system without locks: the back end says what it thinks of it */
+    }
+    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-in-use",
+                       attempt->text->at,
+                       "%s is in use by another program, which has it locked for %s\n"
+                       "`bulkhead status` lists the platforms that run, `bulkhead stop NAME` ends "
+                       "one; or give this device an image of its own",
+                       attempt->path, lock.l_type == F_WRLCK ? "writing" : "reading");
+    return BH_STATE;
+}
+
+static int check_disk(const struct attempt *attempt, int fd, const struct stat *status)
+{
+    uint64_t bytes = (uint64_t)status->st_size;
+    if (S_ISBLK(status->st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) != 0) {
+        return refuse_errno(attempt, errno);
+    }
+    if (bytes < SECTOR_BYTES) {
+        bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-empty",
+                           attempt->text->at,
+                           "%s is empty\ngive it a size (truncate -s 64M %s), and the guest a file "
+                           "system in it if it expects one (mkfs.ext4 %s)",
+                           attempt->path, attempt->path, attempt->path);
+        return BH_INVALID;
+    }
+    return check_lock(attempt, fd);
+}
+
+/* The kind is checked before and after: opening a pipe or a tape has effects. */
+static int open_checked(const struct attempt *attempt, struct bh_open_resource *resource)
+{
+    struct stat status;
+    if (stat(attempt->path, &status) != 0) {
+        return refuse_errno(attempt, errno);
+    }
+    int result = check_kind(attempt, status.st_mode);
+    if (result != BH_OK) {
+        return result;
+    }
+    int fd = open(attempt->path,
+                  (attempt->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        return refuse_errno(attempt, errno);
+    }
+    if (fstat(fd, &status) != 0 || fcntl(fd, F_SETFL, 0) != 0) {
+        result = refuse_errno(attempt, errno);
+    } else {
+        result = check_kind(attempt, status.st_mode);
+    }
+    if (result == BH_OK && attempt->resource->type.value == BH_RESOURCE_DISK) {
+        result = check_disk(attempt, fd, &status);
+    }
+    if (result != BH_OK) {
+        (void)close(fd);
+        return result;
+    }
+    resource->fd = fd;
+    resource->device_number = S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev;
+    resource->inode = S_ISBLK(status.st_mode) ? 0 : status.st_ino;
+    return BH_OK;
+}
+
+int bh_resource_open(struct bh_open_resource *resource, const struct bh_platform *platform,
+                     const struct bh_guest *guest, const struct bh_device_definition *device,
+                     struct bh_diagnostics *diagnostics)
+{
+    char path[PATH_MAX];
+    const struct bh_resource *uses = device->uses;
+    *resource = (struct bh_open_resource){.fd = -1, .device = device, .guest = guest->name.text};
+    if (uses == NULL) {
+        return BH_OK;
+    }
+    bool disk = uses->type.value == BH_RESOURCE_DISK;
+    const struct attempt attempt = {
+        .resource = uses,
+        .device = device,
+        .text = disk ? &uses->image : &uses->source,
+        .path = path,
+        .writable = disk && !uses->read_only.value,
+        .diagnostics = diagnostics,
+    };
+    if (attempt.text->text == NULL) {
+        return BH_OK; /* the kernel's generator */
+    }
+    int result = bh_platform_path(platform, attempt.text->text, path, sizeof(path));
+    if (result != BH_OK) {
+        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "resource-missing", attempt.text->at,
+                           "the path has more than %u characters", (unsigned int)sizeof(path));
+        return result;
+    }
+    return open_checked(&attempt, resource);
+}
+
+static bool is_disk(const struct bh_open_resource *resource)
+{
+    return resource->fd >= 0 && resource->device->uses->type.value == BH_RESOURCE_DISK;
+}
+
+bool bh_resource_clash(const struct bh_open_resource *a, const struct bh_open_resource *b)
+{
+    return is_disk(a) && is_disk(b) && a->device_number == b->device_number &&
+           a->inode == b->inode &&
+           !(a->device->uses->read_only.value && b->device->uses->read_only.value);
+}
+
+void bh_resource_clash_say(const struct bh_open_resource *a, const struct bh_open_resource *b,
+                           struct bh_diagnostics *diagnostics)
+{
+    bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "resource-twice", b->device->uses->image.at,
+                       "%s/%s and %s/%s are the same disk, and not both read-only\ngive each an "
+                       "image of its own, or say `read-only: true` for both",
+                       a->guest, a->device->name.text, b->guest, b->device->name.text);
+}
+
+void bh_resource_close(struct bh_open_resource *resource)
+{
+    if (resource->fd >= 0) {
+        (void)close(resource->fd);
+        resource->fd = -1;
+    }
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Resources: the host things that devices give access to. Opened here and nowhere else, with the
+ * least rights that the definition gives, and checked before anything is started; what is wrong is
+ * said at the place of the definition that names the thing.
+ *
+ * Checks: resource-missing, resource-denied, resource-kind, resource-empty, resource-in-use
+ * (another program has it locked), resource-twice (two devices of this platform, one of which
+ * writes).
+ *
+ * Thread: one. Ownership: a descriptor is the caller's.
+ */
+#ifndef ENGINE_RESOURCE_H
+#define ENGINE_RESOURCE_H
+
+#include <sys/types.h>
+
+#include "bulkhead/platform_definition.h"
+
+struct bh_open_resource {
+    int fd; /* -1: none is needed */
+    const struct bh_device_definition *device;
+    const char *guest;
+    dev_t device_number;
+    ino_t inode;
+};
+
+/* Opens what the device uses. BH_OK (fd is -1 for a device that uses nothing, or the kernel's
+ * generator), or an error code, said in `diagnostics`. */
+int bh_resource_open(struct bh_open_resource *resource, const struct bh_platform *platform,
+                     const struct bh_guest *guest, const struct bh_device_definition *device,
+                     struct bh_diagnostics *diagnostics);
+
+/* Whether two disks of this platform are the same file, and one of them is written. Two that are
+ * read only may share it. */
+bool bh_resource_clash(const struct bh_open_resource *a, const struct bh_open_resource *b);
+void bh_resource_clash_say(const struct bh_open_resource *a, const struct bh_open_resource *b,
+                           struct bh_diagnostics *diagnostics);
+
+void bh_resource_close(struct bh_open_resource *resource);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The supervisor's own structures. Private to engine/supervisor*.c.
+ *
+ * States of a supervised guest (what `status` shows):
+ *   starting  its back ends are started, then its engine.
+ *             -> running (the guest executes), stopping, failed
+ *   running   -> stopping (a stop was asked for), stopped (it powered itself off), failed
+ *   stopping  it is asked to shut down, again and again: a key that is pressed before the guest
+ *             listens is lost.
+ *             -> stopped (it powered itself off), failed (its time is over)
+ *   stopped   it shut down in order.
+ *   failed    `failure` says who failed, `detail` how.
+ * Whatever the state: once the engine is reaped its back ends are ended, and once these are reaped
+ * the guest is `settled`. The first failure of a guest is the one that counts: what follows from it
+ * is no news.
+ *
+ * A back end that ends in order while its guest runs may have seen its front end go: an engine that
+ * dies closes its sockets before it can be reaped. So the verdict waits for DOUBT_USECS.
+ */
+#ifndef ENGINE_SUPERVISOR_H
+#define ENGINE_SUPERVISOR_H
+
+#include "backend.h"
+#include "bulkhead/engine_control.h"
+#include "bulkhead/engine_machine.h"
+#include "bulkhead/engine_supervisor.h"
+#include "bulkhead/host_loop.h"
+#include "bulkhead/host_notify.h"
+#include "terminal.h"
+#include "window.h"
+
+#define BH_ARCHES 2u
+
+enum bh_supervised_state {
+    BH_SUPERVISED_STARTING,
+    BH_SUPERVISED_RUNNING,
+    BH_SUPERVISED_STOPPING,
+    BH_SUPERVISED_STOPPED,
+    BH_SUPERVISED_FAILED,
+};
+
+struct bh_supervisor;
+
+struct bh_supervised {
+    struct bh_supervisor *supervisor;
+    const struct bh_guest *guest;
+    uint32_t colour;
+    enum bh_supervised_state state;
+    enum bh_run_exit failure;
+    char detail[512];
+    const char *advice; /* what to do about the failure */
+    const struct bh_backend
+        *failed_backend; /* whose words explain it; NULL: the guest's, or the engine's */
+    bool settled;
+    bool timers_made;
+
+    struct bh_boot_images images;
+    bool images_open;
+    struct bh_layout layout;
+    void *tree;
+    size_t tree_bytes;
+    struct bh_window windows[BH_REGIONS_MAX]; /* of each region; size 0: private */
+    struct bh_backend *backends;              /* one for each device */
+
+    struct bh_terminal uart;
+    struct bh_words words;
+    const struct bh_engine *engine;
+    struct bh_machine *machine;
+    struct bh_source engine_source; /* what the engine prints */
+    struct bh_words engine_words;
+    bool machine_ended;
+
+    struct bh_timer
+        deadline;        /* stopping: ask again, or it is over; later: back ends to be killed */
+    uint64_t stop_until; /* milliseconds of the monotonic clock */
+    struct bh_timer doubt;
+    const struct bh_backend *doubtful; /* ended in order; whose end came first is not known */
+    struct bh_task settle;
+};
+
+struct bh_supervisor {
+    const struct bh_supervisor_setup *setup;
+    const struct bh_platform *platform;
+    struct bh_diagnostics *diagnostics;
+    struct bh_loop loop;
+    bool loop_made;
+    struct bh_signals signals;
+    bool signals_made;
+    struct bh_output output;
+    struct bh_notify notify;
+    struct bh_timer watchdog;
+    struct bh_timer tick;
+    bool timers_made;
+    bool tick_armed;
+    struct bh_control *control;
+    struct bh_engine engines[BH_ARCHES];
+    struct bh_supervised *guests; /* one for each of the platform */
+    uint64_t started;             /* milliseconds of the monotonic clock */
+    bool stopping;
+    bool ready; /* every guest has started */
+    uint32_t interrupts;
+    enum bh_run_exit failure; /* the first */
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_prepare.c: everything that can be refused, before anything is started */
+
+/* Opens, checks and makes what each guest needs. BH_OK; BH_INVALID: what is wrong is in the
+ * diagnostics; BH_NO_MEMORY. */
+int bh_supervisor_prepare(struct bh_supervisor *supervisor);
+
+/* Finds the engine of every architecture that is needed. BH_OK, or an error, said. */
+int bh_supervisor_find_engines(struct bh_supervisor *supervisor);
+
+/* Closes what the engine and the back ends have by now, or will never get. */
+void bh_supervised_let_go(struct bh_supervised *guest);
+
+/* Closes and frees everything of a guest, in whatever state the preparation left it. */
+void bh_supervised_finish(struct bh_supervised *guest);
+
+/* The name before a line: "GUEST", "GUEST/DEVICE", "GUEST/DEVICE:PORT". */
+void bh_supervised_label(const struct bh_supervised *guest, const char *device, const char *port,
+                         char *label, size_t size);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_guest.c: the states of one guest */
+
+/* BH_LIMIT: no descriptor left. */
+int bh_supervised_make_timers(struct bh_supervised *guest);
+void bh_supervised_finish_timers(struct bh_supervised *guest);
+
+/* Starts its back ends. BH_OK; an error is in the diagnostics. */
+int bh_supervised_start_backends(struct bh_supervised *guest);
+
+/* Starts its engine. A failure is the guest's failure. */
+void bh_supervised_start_engine(struct bh_supervised *guest);
+
+/* Asks it to shut down, and sees to it that it ends. */
+void bh_supervised_stop(struct bh_supervised *guest);
+
+/* Ends it at once: nobody is asked. */
+void bh_supervised_kill(struct bh_supervised *guest);
+
+/* No engine will be started: its back ends end. */
+void bh_supervised_abandon(struct bh_supervised *guest);
+
+bool bh_supervised_has_kvm(const struct bh_supervised *guest);
+const char *bh_supervised_state_name(const struct bh_supervised *guest);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor.c */
+
+/* A guest has started, or settled: is the platform ready, is the run over? */
+void bh_supervisor_progress(struct bh_supervisor *supervisor);
+
+/* Stops all guests in order. */
+void bh_supervisor_stop(struct bh_supervisor *supervisor);
+
+uint64_t bh_supervisor_now(void); /* milliseconds */
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_control.c, supervisor_status.c: what the control socket asks for */
+
+extern const struct bh_control_handlers bh_supervisor_handlers;
+char *bh_supervisor_status(void *context);
+
+#endif

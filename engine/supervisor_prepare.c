@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Before the start: everything that can be refused is looked at here, for all guests, so that
+ * either all of them can start or nothing is started. And the end of it: what is open is closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bulkhead/error.h"
+#include "supervisor.h"
+
+static const char host_limit[] = "host-limit";
+
+/* The host has not enough of something. */
+static void refuse_limit(struct bh_supervised *guest, const char *what, int error)
+{
+    bh_diagnostics_add(guest->supervisor->diagnostics, BH_SEVERITY_ERROR, host_limit,
+                       guest->guest->name.at, "%s: %s cannot be made: %s\n%s",
+                       guest->guest->name.text, what, bh_error_name(error),
+                       error == BH_NO_MEMORY
+                           ? "the host has no memory left: end other programs"
+                           : "raise this user's limits of open files and pseudo-terminals (ulimit "
+                             "-n; /proc/sys/kernel/pty/max)");
+}
+
+void bh_supervised_label(const struct bh_supervised *guest, const char *device, const char *port,
+                         char *label, size_t size)
+{
+    (void)snprintf(label, size, "%s%s%s%s%s", guest->guest->name.text, device != NULL ? "/" : "",
+                   device != NULL ? device : "", port != NULL ? ":" : "", port != NULL ? port : "");
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * memory */
+
+static void prepare_windows(struct bh_supervised *guest)
+{
+    for (uint32_t i = 0; i < guest->layout.region_count; i++) {
+        const struct bh_region *region = &guest->layout.regions[i];
+        char name[128];
+        char label[BH_OUTPUT_LABEL_MAX];
+        if (region->kind == BH_REGION_PRIVATE) {
+            continue;
+        }
+        bh_supervised_label(guest,
+                            region->kind == BH_REGION_WINDOW
+                                ? guest->guest->devices[region->device].name.text
+                                : NULL,
+                            NULL, label, sizeof(label));
+        (void)snprintf(name, sizeof(name), "bulkhead:%s", label);
+        int result = bh_window_create(&guest->windows[i], name, region->size);
+        if (result != BH_OK) {
+            guest->windows[i] = (struct bh_window){.fd = -1};
+            refuse_limit(guest, name, result);
+            return;
+        }
+    }
+}
+
+static void prepare_memory(struct bh_supervised *guest)
+{
+    struct bh_supervisor *supervisor = guest->supervisor;
+    if (bh_boot_images_open(&guest->images, supervisor->platform, guest->guest,
+                            supervisor->diagnostics) != BH_OK) {
+        return;
+    }
+    guest->images_open = true;
+    if (bh_layout_make(&guest->layout, guest->guest, &guest->images, supervisor->diagnostics) !=
+        BH_OK) {
+        return;
+    }
+    if (guest->layout.tree.size != 0u) {
+        int result = bh_device_tree_make(&guest->layout, &guest->tree, &guest->tree_bytes);
+        if (result != BH_OK) {
+            refuse_limit(guest, "its device tree", result);
+            return;
+        }
+    }
+    prepare_windows(guest);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * devices */
+
+static int make_terminal(struct bh_supervised *guest, struct bh_terminal *terminal,
+                         const char *device, const char *port, bool is_first, bool is_pty)
+{
+    struct bh_supervisor *supervisor = guest->supervisor;
+    char label[BH_OUTPUT_LABEL_MAX];
+    bh_supervised_label(guest, is_first ? NULL : device, is_first ? NULL : port, label,
+                        sizeof(label));
+    const struct bh_terminal_setup setup = {
+        .poller = &supervisor->loop.poller,
+        .output = &supervisor->output,
+        .device = device,
+        .port = port,
+        .label = label,
+        .colour = guest->colour,
+        .words = &guest->words,
+        .is_pty = is_pty,
+    };
+    return bh_terminal_init(terminal, &setup);
+}
+
+static int prepare_ports(struct bh_supervised *guest, struct bh_backend *backend, bool is_first)
+{
+    const struct bh_device_definition *device = backend->device;
+    uint32_t count = 1u + device->port_count;
+    backend->terminals = calloc(count, sizeof(*backend->terminals));
+    if (backend->terminals == NULL) {
+        return BH_NO_MEMORY;
+    }
+    backend->terminal_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        int result =
+            make_terminal(guest, &backend->terminals[i], device->name.text,
+                          i == 0u ? NULL : device->ports[i - 1u].text, is_first && i == 0u, true);
+        if (result != BH_OK) {
+            return result;
+        }
+    }
+    return BH_OK;
+}
+
+static void check_program(const struct bh_supervised *guest,
+                          const struct bh_device_definition *device)
+{
+    struct bh_backend_command command;
+    struct bh_supervisor *supervisor = guest->supervisor;
+    int result = bh_backend_program(&command, supervisor->setup->daemons, device->type.value);
+    if (result != BH_OK || access(command.program, X_OK) != 0) {
+        bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "backend-missing",
+                           device->type.at,
+                           "the program %s cannot be started: there is none in %s\ninstall all of "
+                           "Bulkhead's programs into one folder, or run the one of the build",
+                           command.name, supervisor->setup->daemons);
+    }
+}
+
+static void prepare_devices(struct bh_supervised *guest)
+{
+    struct bh_supervisor *supervisor = guest->supervisor;
+    bool have_terminal = false;
+    int result = BH_OK;
+    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
+        struct bh_backend *backend = &guest->backends[i];
+        check_program(guest, backend->device);
+        (void)bh_resource_open(&backend->resource, supervisor->platform, guest->guest,
+                               backend->device, supervisor->diagnostics);
+        if (backend->device->type.value == BH_DEVICE_CONSOLE && result == BH_OK) {
+            result = prepare_ports(guest, backend, !have_terminal);
+            have_terminal = true;
+        }
+    }
+    if (result == BH_OK) {
+        result = make_terminal(guest, &guest->uart, "uart", NULL, !have_terminal, false);
+    }
+    if (result != BH_OK) {
+        refuse_limit(guest, "a terminal", result);
+    }
+}
+
+/* Everything that finish looks at. */
+static int prepare_guest(struct bh_supervised *guest)
+{
+    uint32_t count = guest->guest->device_count;
+    guest->backends = calloc(count > 0u ? count : 1u, sizeof(*guest->backends));
+    if (guest->backends == NULL) {
+        return BH_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < BH_REGIONS_MAX; i++) {
+        guest->windows[i].fd = -1;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct bh_backend *backend = &guest->backends[i];
+        backend->guest = guest->guest;
+        backend->device = &guest->guest->devices[i];
+        backend->front_fd = -1;
+        backend->back_fd = -1;
+        backend->resource.fd = -1;
+    }
+    prepare_memory(guest);
+    prepare_devices(guest);
+    int result = bh_supervised_make_timers(guest);
+    if (result != BH_OK) {
+        refuse_limit(guest, "a timer", result);
+    }
+    return BH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the platform */
+
+/* Two disks that are the same file: by another name, or by a link. */
+static void check_clashes(struct bh_supervisor *supervisor)
+{
+    const struct bh_open_resource *seen[BH_GUESTS_MAX * BH_DEVICES_MAX];
+    uint32_t count = 0;
+    for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
+        const struct bh_supervised *guest = &supervisor->guests[g];
+        for (uint32_t d = 0; d < guest->guest->device_count; d++) {
+            const struct bh_open_resource *resource = &guest->backends[d].resource;
+            for (uint32_t i = 0; i < count; i++) {
+                if (bh_resource_clash(seen[i], resource)) {
+                    bh_resource_clash_say(seen[i], resource, supervisor->diagnostics);
+                }
+            }
+            seen[count] = resource;
+            count++;
+        }
+    }
+}
+
+int bh_supervisor_prepare(struct bh_supervisor *supervisor)
+{
+    uint32_t count = supervisor->platform->guest_count;
+    supervisor->guests = calloc(count > 0u ? count : 1u, sizeof(*supervisor->guests));
+    if (supervisor->guests == NULL) {
+        return BH_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct bh_supervised *guest = &supervisor->guests[i];
+        guest->supervisor = supervisor;
+        guest->guest = &supervisor->platform->guests[i];
+        guest->colour = i + 1u;
+        int result = prepare_guest(guest);
+        if (result != BH_OK) {
+            return result;
+        }
+    }
+    check_clashes(supervisor);
+    return bh_diagnostics_errors(supervisor->diagnostics) == 0u ? BH_OK : BH_INVALID;
+}
+
+/* A guest with a console asks most of an engine: it is looked for on that guest's behalf. */
+static const struct bh_guest *most_demanding(const struct bh_platform *platform, uint32_t arch)
+{
+    const struct bh_guest *found = NULL;
+    for (uint32_t g = 0; g < platform->guest_count; g++) {
+        const struct bh_guest *guest = &platform->guests[g];
+        if (guest->arch.value != arch) {
+            continue;
+        }
+        found = found == NULL ? guest : found;
+        for (uint32_t d = 0; d < guest->device_count; d++) {
+            if (guest->devices[d].type.value == BH_DEVICE_CONSOLE) {
+                return guest;
+            }
+        }
+    }
+    return found;
+}
+
+int bh_supervisor_find_engines(struct bh_supervisor *supervisor)
+{
+    for (uint32_t arch = 0; arch < BH_ARCHES; arch++) {
+        const struct bh_guest *guest = most_demanding(supervisor->platform, arch);
+        if (guest == NULL) {
+            continue;
+        }
+        int result = bh_engine_find(&supervisor->engines[arch], supervisor->platform, guest,
+                                    supervisor->diagnostics);
+        if (result != BH_OK) {
+            return result;
+        }
+    }
+    for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
+        struct bh_supervised *guest = &supervisor->guests[i];
+        guest->engine = &supervisor->engines[guest->guest->arch.value];
+    }
+    return BH_OK;
+}
+
+void bh_supervised_let_go(struct bh_supervised *guest)
+{
+    for (uint32_t i = 0; i < BH_REGIONS_MAX; i++) {
+        bh_window_close(&guest->windows[i]);
+    }
+    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
+        struct bh_backend *backend = &guest->backends[i];
+        if (backend->front_fd >= 0) {
+            (void)close(backend->front_fd);
+            backend->front_fd = -1;
+        }
+    }
+    bh_terminal_handed(&guest->uart);
+    if (guest->images_open) {
+        bh_boot_images_close(&guest->images);
+        guest->images_open = false;
+    }
+    free(guest->tree);
+    guest->tree = NULL;
+}
+
+void bh_supervised_finish(struct bh_supervised *guest)
+{
+    if (guest->backends == NULL) {
+        return;
+    }
+    bh_machine_destroy(guest->machine);
+    guest->machine = NULL;
+    bh_supervised_let_go(guest);
+    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
+        bh_backend_finish(&guest->backends[i]);
+    }
+    bh_source_finish(&guest->engine_source);
+    bh_terminal_finish(&guest->uart);
+    bh_supervised_finish_timers(guest);
+    free(guest->backends);
+    guest->backends = NULL;
+}

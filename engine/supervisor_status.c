@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The status of a running platform as JSON. Sizes are bytes; `since_ms` is how long ago the run
+ * began. What a back end has mapped is read from the kernel (window.h), of all windows of all
+ * guests: a back end that had another guest's would be seen here. `mapped` is null where the kernel
+ * does not tell.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "bulkhead/error.h"
+#include "supervisor.h"
+
+#define WINDOWS_MAX (BH_GUESTS_MAX * BH_REGIONS_MAX)
+
+/* All windows of the platform, and whose they are. */
+struct all_windows {
+    struct bh_window windows[WINDOWS_MAX];
+    uint64_t bytes[WINDOWS_MAX]; /* mapped by the process that is looked at */
+    char names[WINDOWS_MAX][BH_OUTPUT_LABEL_MAX];
+    size_t count;
+};
+
+static void collect_windows(const struct bh_supervisor *supervisor, struct all_windows *all)
+{
+    all->count = 0;
+    for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
+        const struct bh_supervised *guest = &supervisor->guests[g];
+        for (uint32_t r = 0; r < guest->layout.region_count; r++) {
+            const struct bh_region *region = &guest->layout.regions[r];
+            if (region->kind == BH_REGION_PRIVATE) {
+                continue;
+            }
+            all->windows[all->count] = guest->windows[r];
+            bh_supervised_label(guest,
+                                region->kind == BH_REGION_WINDOW
+                                    ? guest->guest->devices[region->device].name.text
+                                    : NULL,
+                                NULL, all->names[all->count], sizeof(all->names[0]));
+            all->count++;
+        }
+    }
+}
+
+/* Sets "mapped" and "mapped_windows". */
+static int set_mapped(json_t *object, const struct bh_backend *backend, struct all_windows *all)
+{
+    json_t *names = json_array();
+    uint64_t sum = 0;
+    bool known = bh_backend_runs(backend) && bh_window_mapped(backend->child.pid, all->windows,
+                                                              all->bytes, all->count) == BH_OK;
+    for (size_t i = 0; known && i < all->count; i++) {
+        if (all->bytes[i] != 0u) {
+            sum += all->bytes[i];
+            (void)json_array_append_new(names, json_string(all->names[i]));
+        }
+    }
+    return json_object_set_new(object, "mapped",
+                               known ? json_integer((json_int_t)sum) : json_null()) |
+           json_object_set_new(object, "mapped_windows", names);
+}
+
+static const char *backend_state(const struct bh_backend *backend)
+{
+    if (!backend->started) {
+        return "starting";
+    }
+    return backend->ended ? "ended" : "running";
+}
+
+static json_t *device_status(const struct bh_supervised *guest, uint32_t index,
+                             struct all_windows *all)
+{
+    const struct bh_backend *backend = &guest->backends[index];
+    const struct bh_device_definition *device = backend->device;
+    const struct bh_region *window = bh_layout_window(&guest->layout, index);
+    bool runs = bh_backend_runs(backend);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s?, s:s, s:I, s:s, s:i, s:b}", "name", device->name.text, "type",
+        bh_device_type_name(device->type.value), "resource", device->resource.text, "isolation",
+        bh_isolation_name(device->isolation.value), "window",
+        (json_int_t)(window != NULL ? window->size : 0u), "state", backend_state(backend), "pid",
+        runs ? (int)backend->child.pid : 0, "isolated", runs && backend->child.isolated);
+    if (object != NULL && set_mapped(object, backend, all) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    return object;
+}
+
+static json_t *memory_status(const struct bh_supervised *guest)
+{
+    uint64_t private_bytes = 0;
+    uint64_t shared_bytes = 0;
+    for (uint32_t i = 0; i < guest->layout.region_count; i++) {
+        const struct bh_region *region = &guest->layout.regions[i];
+        if (region->kind == BH_REGION_PRIVATE) {
+            private_bytes += region->size;
+        } else {
+            shared_bytes += region->size;
+        }
+    }
+    return json_pack("{s:I, s:I}", "private", (json_int_t)private_bytes, "shared",
+                     (json_int_t)shared_bytes);
+}
+
+static json_t *guest_status(const struct bh_supervised *guest, struct all_windows *all)
+{
+    char engine[32] = "";
+    json_t *devices = json_array();
+    if (guest->engine != NULL) {
+        (void)snprintf(engine, sizeof(engine), "QEMU %u.%u", guest->engine->major,
+                       guest->engine->minor);
+    }
+    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
+        if (json_array_append_new(devices, device_status(guest, i, all)) != 0) {
+            json_decref(devices);
+            return NULL;
+        }
+    }
+    pid_t pid =
+        guest->machine != NULL && !guest->machine_ended ? bh_machine_pid(guest->machine) : 0;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name",
+                     guest->guest->name.text, "criticality",
+                     bh_criticality_name(guest->guest->criticality.value), "state",
+                     bh_supervised_state_name(guest), "detail", guest->detail, "engine", engine,
+                     "accelerator", bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid,
+                     "memory", memory_status(guest), "devices", devices);
+}
+
+static const char *platform_state(const struct bh_supervisor *supervisor)
+{
+    if (supervisor->stopping) {
+        return "stopping";
+    }
+    for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
+        if (supervisor->guests[i].state == BH_SUPERVISED_STARTING) {
+            return "starting";
+        }
+    }
+    return "running";
+}
+
+char *bh_supervisor_status(void *context)
+{
+    const struct bh_supervisor *supervisor = context;
+    struct all_windows *all = calloc(1, sizeof(*all));
+    json_t *guests = json_array();
+    if (all == NULL) {
+        json_decref(guests);
+        return NULL;
+    }
+    collect_windows(supervisor, all);
+    for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
+        (void)json_array_append_new(guests, guest_status(&supervisor->guests[i], all));
+    }
+    free(all);
+    json_t *status =
+        json_pack("{s:s, s:i, s:s, s:s, s:I, s:o}", "platform", supervisor->platform->name.text,
+                  "pid", (int)getpid(), "definition", supervisor->platform->path, "state",
+                  platform_state(supervisor), "since_ms",
+                  (json_int_t)(bh_supervisor_now() - supervisor->started), "guests", guests);
+    char *text = status != NULL ? json_dumps(status, 0) : NULL;
+    json_decref(status);
+    return text;
+}

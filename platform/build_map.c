@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * memory-map.txt: for each guest what lies where in its memory and who can reach it, for people.
+ * It says what holds with the back ends connected directly, not what one would wish.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "build.h"
+#include "layout_text.h"
+
+/* One line: first and last address, size, what it is; `reach` ends it. */
+static void line_print(FILE *to, uint64_t address, uint64_t size, const char *what,
+                       const char *detail, const char *reach)
+{
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "%s%s", what, detail);
+    (void)fprintf(to, "  0x%09" PRIx64 "  0x%09" PRIx64 "  %9s  %-42s%s%s\n", address,
+                  address + size - 1u, bh_size_text_make(size).text, name, *reach ? "  " : "",
+                  reach);
+}
+
+static void placements_print(FILE *to, const struct bh_layout *layout)
+{
+    const struct {
+        const char *what;
+        const struct bh_placement *placement;
+    } images[] = {
+        {"  device tree", &layout->tree},
+        {"  start code", &layout->start},
+        {"  kernel", &layout->kernel},
+        {"  initrd", &layout->initrd},
+    };
+
+    for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
+        if (images[i].placement->size > 0)
+            line_print(to, images[i].placement->address, images[i].placement->size, images[i].what,
+                       "", "");
+    }
+}
+
+static void regions_print(FILE *to, const struct bh_layout *layout)
+{
+    for (uint32_t i = 0; i < layout->region_count; i++) {
+        const struct bh_region *region = &layout->regions[i];
+
+        switch (region->kind) {
+        case BH_REGION_PRIVATE:
+            line_print(to, region->address, region->size, "private RAM", "", "guest, engine");
+            placements_print(to, layout);
+            break;
+        case BH_REGION_SHARED:
+            line_print(to, region->address, region->size, "shared RAM", "",
+                       "guest, engine, all back ends of the guest");
+            placements_print(to, layout);
+            break;
+        case BH_REGION_WINDOW:
+            line_print(to, region->address, region->size, "window of ",
+                       layout->guest->devices[region->device].name.text,
+                       "guest, engine, all direct back ends of the guest");
+            break;
+        }
+    }
+}
+
+static void slots_print(FILE *to, const struct bh_layout *layout)
+{
+    const struct bh_guest *guest = layout->guest;
+
+    if (guest->arch.value != BH_ARCH_ARM64)
+        return;
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        const uint32_t slot = layout->slots[i];
+        char detail[64];
+
+        (void)snprintf(detail, sizeof(detail), "%s (%s)", guest->devices[i].name.text,
+                       bh_device_type_name(guest->devices[i].type.value));
+        line_print(to, BH_VIRT_SLOT + slot * BH_VIRT_SLOT_BYTES, BH_VIRT_SLOT_BYTES, "device ",
+                   detail, "registers: guest, engine");
+    }
+}
+
+static void guest_print(FILE *to, const struct bh_layout *layout)
+{
+    const struct bh_guest *guest = layout->guest;
+
+    (void)fprintf(to, "\nguest %s: %s, %s\n", guest->name.text, bh_arch_name(guest->arch.value),
+                  bh_criticality_name(guest->criticality.value));
+    (void)fprintf(to, "  %-11s  %-11s  %9s  %-42s  %s\n", "first", "last", "size", "what",
+                  "who can reach it");
+    slots_print(to, layout);
+    regions_print(to, layout);
+}
+
+char *bh_build_map(const struct bh_platform *platform, const struct bh_built *built)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *to = open_memstream(&text, &length);
+
+    if (!to)
+        return NULL;
+    (void)fprintf(to,
+                  "Memory of the guests of %s, as each guest sees it.\n"
+                  "The engine gives every direct back end of a guest all windows of that guest.\n",
+                  platform->name.text);
+    for (uint32_t i = 0; i < platform->guest_count; i++)
+        guest_print(to, &built[i].layout);
+    if (fclose(to) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

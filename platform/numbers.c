@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Numbers of a definition: counts, sizes, seconds. What YAML 1.1 would read otherwise than a
+ * person (octal, base 60) is refused with what to write. It knows ranges from the table of keys
+ * and nothing else.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reader.h"
+#include "text.h"
+
+#define K UINT64_C(1024)
+
+/* What is wrong with a number, if anything. */
+enum fault {
+    FINE,
+    NO_NUMBER,
+    LEADING_ZERO,
+    TOO_LARGE,
+    NO_UNIT,    /* a unit that the key does not have */
+    OTHER_UNIT, /* a unit that is written otherwise */
+};
+
+struct unit {
+    const char *word;
+    uint64_t factor;
+    const char *write; /* as it is to be written */
+};
+
+static const struct unit size_units[] = {
+    {"", 1, ""},        {"K", K, "K"},         {"M", K *K, "M"},    {"G", K *K *K, "G"},
+    {"k", K, "K"},      {"m", K *K, "M"},      {"g", K *K *K, "G"}, {"KiB", K, "K"},
+    {"MiB", K *K, "M"}, {"GiB", K *K *K, "G"}, {"KB", K, "K"},      {"MB", K *K, "M"},
+    {"kB", K, "K"},     {"GB", K *K *K, "G"},  {"Ki", K, "K"},      {"Mi", K *K, "M"},
+    {"B", 1, ""},       {"Gi", K *K *K, "G"},  {NULL, 0, NULL},
+};
+
+static const struct unit second_units[] = {
+    {"s", 1, "s"},    {"", 1, "s"},        {"sec", 1, "s"},    {"S", 1, "s"},   {"m", 60, "s"},
+    {"min", 60, "s"}, {"seconds", 1, "s"}, {"second", 1, "s"}, {NULL, 0, NULL},
+};
+
+static const struct unit no_units[] = {{"", 1, ""}, {NULL, 0, NULL}};
+
+static const struct unit *units_of(const struct bh_schema_key *key)
+{
+    switch (key->type) {
+    case BH_SCHEMA_SIZE:
+        return size_units;
+    case BH_SCHEMA_SECONDS:
+        return second_units;
+    default:
+        return no_units;
+    }
+}
+
+static int digit_of(char character, uint64_t base)
+{
+    int digit = -1;
+
+    if (character >= '0' && character <= '9') {
+        digit = character - '0';
+    } else if (base == 16 && character >= 'a' && character <= 'f') {
+        digit = character - 'a' + 10;
+    } else if (base == 16 && character >= 'A' && character <= 'F') {
+        digit = character - 'A' + 10;
+    }
+    return digit;
+}
+
+/* The digits at *text, which moves behind them. */
+static enum fault read_digits(const char **text, uint64_t *value)
+{
+    const char *at = *text;
+    uint64_t base = 10;
+    const char *first;
+    enum fault fault = FINE;
+    int digit;
+
+    if (at[0] == '0' && at[1] == 'x') {
+        base = 16;
+        at += 2;
+    }
+    *value = 0;
+    for (first = at; (digit = digit_of(*at, base)) >= 0; at++) {
+        if (*value > (UINT64_MAX - (uint64_t)digit) / base) {
+            fault = TOO_LARGE;
+            continue; /* to the end of the digits, which is where the unit begins */
+        }
+        *value = *value * base + (uint64_t)digit;
+    }
+    *text = at;
+    if (at == first) {
+        return NO_NUMBER;
+    }
+    return base == 10 && at - first > 1 && *first == '0' ? LEADING_ZERO : fault;
+}
+
+static enum fault apply_unit(const struct bh_schema_key *key, const char *text, uint64_t *value,
+                             const struct unit **found)
+{
+    const struct unit *unit = units_of(key);
+
+    text += strspn(text, " ");
+    if (*text != '\0' && (*text < 'A' || *text > 'z')) {
+        return NO_NUMBER; /* 1.5, 1_000 */
+    }
+    while (unit->word != NULL && strcmp(unit->word, text) != 0) {
+        unit++;
+    }
+    if (unit->word == NULL) {
+        return NO_UNIT;
+    }
+    *found = unit;
+    if (*value > UINT64_MAX / unit->factor) {
+        return TOO_LARGE;
+    }
+    *value *= unit->factor;
+    return FINE;
+}
+
+/* How it is written: "128 MiB" is 128M. */
+static bool is_written(const char *text, const struct unit *unit)
+{
+    size_t length = strlen(text);
+    size_t unit_length = strlen(unit->write);
+
+    return strcmp(unit->word, unit->write) == 0 && length >= unit_length &&
+           strchr(text, ' ') == NULL;
+}
+
+static void say_other(const struct bh_reader *reader, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node, const char *why)
+{
+    char takes[128];
+
+    bh_schema_describe(key, takes, sizeof(takes));
+    BH_SAY(reader, "number", node->at, "%s is %s, %s\nit takes %s, such as %s", key->key,
+           bh_show(node->text).text, why, takes, key->example);
+}
+
+/* 1:30 is ninety in YAML 1.1, and a word in YAML 1.2. */
+static bool is_base_60(const char *text, uint64_t *seconds)
+{
+    unsigned minutes = 0;
+    unsigned rest = 0;
+    char behind = 0;
+
+    if (sscanf(text, "%4u:%2u%c", &minutes, &rest, &behind) != 2) {
+        return false;
+    }
+    *seconds = (uint64_t)minutes * 60 + rest;
+    return true;
+}
+
+static void say_fault(const struct bh_reader *reader, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node, enum fault fault)
+{
+    uint64_t seconds;
+
+    if (key->type == BH_SCHEMA_SECONDS && is_base_60(node->text, &seconds)) {
+        BH_SAY(reader, "number", node->at, "%s is %s, which is no time here\nwrite %" PRIu64 "s",
+               key->key, bh_show(node->text).text, seconds);
+        return;
+    }
+    switch (fault) {
+    case LEADING_ZERO:
+        BH_SAY(reader, "number", node->at,
+               "%s is %s: with a 0 in front, some would read it as octal\n"
+               "write it without the 0, or in hexadecimal with 0x",
+               key->key, bh_show(node->text).text);
+        break;
+    case TOO_LARGE:
+        say_other(reader, key, node, "too large a number");
+        break;
+    case NO_UNIT:
+        say_other(reader, key, node,
+                  key->type == BH_SCHEMA_NUMBER ? "which is more than a number"
+                                                : "whose unit is not known");
+        break;
+    default:
+        say_other(reader, key, node, "which is no whole number");
+        break;
+    }
+}
+
+/* What the key's range and multiple say about a number. */
+static bool is_in_range(const struct bh_reader *reader, const struct bh_schema_key *key,
+                        const struct bh_yaml_node *node, uint64_t value)
+{
+    if (value < key->minimum || value > key->maximum) {
+        bool bare = key->type == BH_SCHEMA_SIZE && value < K;
+
+        BH_SAY(reader, "range", node->at, "%s is %s; possible is %s to %s%s", key->key,
+               bh_schema_number(key, value).text, bh_schema_number(key, key->minimum).text,
+               bh_schema_number(key, key->maximum).text,
+               bare ? "\na number without K, M or G counts bytes" : "");
+        return false;
+    }
+    if (key->multiple != 0 && value % key->multiple != 0) {
+        uint64_t below = value - value % key->multiple;
+
+        below = below < key->minimum ? key->minimum : below;
+        BH_SAY(reader, "range", node->at, "%s is %s, not a multiple of %s\nwrite %s or %s",
+               key->key, bh_schema_number(key, value).text,
+               bh_schema_number(key, key->multiple).text, bh_schema_number(key, below).text,
+               bh_schema_number(key, below + key->multiple).text);
+        return false;
+    }
+    return true;
+}
+
+bool bh_number_read(struct bh_reader *reader, const struct bh_schema_key *key,
+                    const struct bh_yaml_node *node, uint64_t *value)
+{
+    const struct unit *unit = NULL;
+    const char *at = node->text;
+    enum fault fault;
+
+    if (!node->plain) {
+        BH_SAY(reader, "number", node->at, "%s is a text in quotes\nwrite the number without them",
+               key->key);
+        return false;
+    }
+    fault = read_digits(&at, value);
+    if (fault == FINE) {
+        fault = apply_unit(key, at, value, &unit);
+    }
+    if (fault != FINE) {
+        say_fault(reader, key, node, fault);
+        return false;
+    }
+    if (!is_written(node->text, unit)) {
+        BH_SAY(reader, "number", node->at, "%s is %s\nwrite %s", key->key, bh_show(node->text).text,
+               bh_schema_number(key, *value).text);
+        return false;
+    }
+    return is_in_range(reader, key, node, *value);
+}

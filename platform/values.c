@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Single values of a definition: texts, paths, names, choices, flags, lists of names. What a value
+ * means together with another is check.c's.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reader.h"
+#include "text.h"
+
+/* The member of a structure that a key fills. */
+static void *member(const struct bh_schema_key *key, void *owner)
+{
+    return (unsigned char *)owner + key->offset;
+}
+
+static void keep_text(struct bh_reader *reader, struct bh_text *to, const char *text, size_t length,
+                      struct bh_origin at)
+{
+    to->text = bh_arena_text(reader->arena, text, length);
+    to->at = at;
+    if (to->text == NULL) {
+        reader->no_memory = true;
+    }
+}
+
+/* Empty, ~ and null: YAML's words for nothing. */
+static bool is_nothing(const struct bh_yaml_node *node)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+
+    if (node->kind != BH_YAML_SCALAR || !node->plain) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(node->text, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void bh_value_refuse(const struct bh_reader *reader, const struct bh_schema_key *key,
+                     const struct bh_yaml_node *node)
+{
+    static const char *const kinds[] = {
+        [BH_YAML_SCALAR] = "a single value", [BH_YAML_LIST] = "a list", [BH_YAML_MAP] = "a map"};
+    bool nothing = is_nothing(node);
+    char takes[160];
+
+    bh_schema_describe(key, takes, sizeof(takes));
+    BH_SAY(reader, nothing ? "empty" : "type", nothing ? node->key_at : node->at,
+           "%s %s%s; it takes %s\nwrite %s: %s", key->key, nothing ? "has no value" : "is ",
+           nothing ? "" : kinds[node->kind], takes, key->key, key->example);
+}
+
+/* --------------------------------------------------------------------------------------- names */
+
+static bool is_name(const char *text)
+{
+    size_t length = strlen(text);
+
+    return length >= 1 && length <= BH_NAME_MAX && *text >= 'a' && *text <= 'z' &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+/* A name like `text` that would be good; empty: none. */
+static void mend_name(const char *text, char to[BH_NAME_MAX + 1])
+{
+    size_t length = 0;
+
+    for (; *text != '\0' && length < BH_NAME_MAX; text++) {
+        char c = *text;
+
+        if (c >= 'A' && c <= 'Z') {
+            c = (char)(c - 'A' + 'a');
+        } else if (c == '_' || c == ' ' || c == '.') {
+            c = '-';
+        }
+        if ((c >= 'a' && c <= 'z') || (length != 0 && ((c >= '0' && c <= '9') || c == '-'))) {
+            to[length++] = c;
+        }
+    }
+    to[length] = '\0';
+}
+
+bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const char *text,
+                     struct bh_origin at)
+{
+    char mended[BH_NAME_MAX + 1];
+
+    if (is_name(text)) {
+        return true;
+    }
+    mend_name(text, mended);
+    BH_SAY(reader, "name", at,
+           "%s is no name for a %s: a small letter, then small letters, digits and -, %u at most"
+           "%s%s",
+           bh_show(text).text, noun, BH_NAME_MAX, mended[0] == '\0' ? "" : "\nwrite ", mended);
+    return false;
+}
+
+static void read_name(struct bh_reader *reader, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node, void *owner)
+{
+    const char *noun = key->type == BH_SCHEMA_REFERENCE ? key->key : "platform";
+
+    if (bh_name_is_good(reader, noun, node->text, node->at)) {
+        keep_text(reader, member(key, owner), node->text, strlen(node->text), node->at);
+    }
+}
+
+static void read_names(struct bh_reader *reader, const struct bh_schema_key *key,
+                       const struct bh_yaml_node *node, void *owner)
+{
+    struct bh_text *texts = member(key, owner);
+    uint32_t *count = (void *)((unsigned char *)owner + key->count_offset);
+
+    if (node->count < key->minimum || node->count > key->maximum) {
+        BH_SAY(reader, "range", node->at,
+               "%s has %" PRIu32 " entries; possible is %" PRIu64 " to %" PRIu64, key->key,
+               node->count, key->minimum, key->maximum);
+        return;
+    }
+    for (const struct bh_yaml_node *entry = node->first; entry != NULL; entry = entry->next) {
+        if (entry->kind != BH_YAML_SCALAR || is_nothing(entry)) {
+            BH_SAY(reader, "type", entry->at, "an entry of %s is a name\nwrite %s: %s", key->key,
+                   key->key, key->example);
+        } else if (bh_name_is_good(reader, "port", entry->text, entry->at)) {
+            keep_text(reader, &texts[(*count)++], entry->text, strlen(entry->text), entry->at);
+        }
+    }
+}
+
+/* --------------------------------------------------------------------------------------- texts */
+
+/* The length of a text without the line breaks that a block of several lines ends with. */
+static size_t text_length(const struct bh_yaml_node *node)
+{
+    size_t length = strlen(node->text);
+
+    while (!node->plain && length != 0 && node->text[length - 1] == '\n') {
+        length--;
+    }
+    return length;
+}
+
+static void read_text(struct bh_reader *reader, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node, void *owner)
+{
+    bool path = key->type == BH_SCHEMA_PATH;
+    uint64_t maximum = path ? 4095 : key->maximum;
+    size_t length = text_length(node);
+
+    if (length == 0) {
+        BH_SAY(reader, "empty", node->at, "%s is empty\nwrite %s: %s, or remove the line", key->key,
+               key->key, key->example);
+    } else if (memchr(node->text, '\n', length) != NULL) {
+        BH_SAY(reader, "text", node->at,
+               "%s has several lines; it takes one\n"
+               "begin a text of several lines with >- and they are joined",
+               key->key);
+    } else if (memchr(node->text, '\t', length) != NULL) {
+        BH_SAY(reader, "text", node->at, "%s has a tab in it\nwrite spaces", key->key);
+    } else if (length > maximum) {
+        BH_SAY(reader, "range", node->at, "%s has %zu bytes; %" PRIu64 " at most", key->key, length,
+               maximum);
+    } else if (path && (strcmp(node->text, "~") == 0 || strncmp(node->text, "~/", 2) == 0)) {
+        BH_SAY(reader, "path", node->at,
+               "%s begins with ~, which only a shell replaces\n"
+               "write the whole path, or one that begins at the definition's folder",
+               key->key);
+    } else {
+        keep_text(reader, member(key, owner), node->text, length, node->at);
+    }
+}
+
+/* ---------------------------------------------------------------------------- choices and flags */
+
+static const char *word_of(const void *words, size_t index)
+{
+    return ((const struct bh_schema_word *)words)[index].word;
+}
+
+static void read_choice(const struct bh_reader *reader, const struct bh_schema_key *key,
+                        const struct bh_yaml_node *node, void *owner)
+{
+    struct bh_choice *choice = member(key, owner);
+    const char *near = bh_suggest(node->text, word_of, key->words);
+    char takes[160];
+
+    for (uint32_t i = 0; key->words[i].word != NULL; i++) {
+        if (strcmp(node->text, key->words[i].word) == 0) {
+            choice->value = i;
+            choice->at = node->at;
+            return;
+        }
+    }
+    bh_schema_describe(key, takes, sizeof(takes));
+    BH_SAY(reader, "choice", node->at, "%s is %s; possible is %s%s%s%s", key->key,
+           bh_show(node->text).text, takes, near == NULL ? "" : "\ndid you mean ",
+           near == NULL ? "" : near, near == NULL ? "" : "?");
+}
+
+/* What YAML 1.1 takes for a flag besides true and false, and how it is written here. */
+static const char *flag_meant(const char *text)
+{
+    static const char *const pairs[][2] = {
+        {"yes", "true"},  {"Yes", "true"},    {"YES", "true"},    {"y", "true"},
+        {"on", "true"},   {"On", "true"},     {"ON", "true"},     {"True", "true"},
+        {"TRUE", "true"}, {"1", "true"},      {"no", "false"},    {"No", "false"},
+        {"NO", "false"},  {"n", "false"},     {"off", "false"},   {"Off", "false"},
+        {"OFF", "false"}, {"False", "false"}, {"FALSE", "false"}, {"0", "false"},
+        {"true", "true"}, {"false", "false"},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        if (strcmp(text, pairs[i][0]) == 0) {
+            return pairs[i][1];
+        }
+    }
+    return NULL;
+}
+
+static void read_flag(const struct bh_reader *reader, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node, void *owner)
+{
+    struct bh_flag *flag = member(key, owner);
+    const char *meant = flag_meant(node->text);
+
+    if (node->plain && meant != NULL && strcmp(node->text, meant) == 0) {
+        flag->value = strcmp(meant, "true") == 0;
+        flag->at = node->at;
+        return;
+    }
+    BH_SAY(reader, "flag", node->at, "%s is %s%s; possible is true or false%s%s", key->key,
+           bh_show(node->text).text, node->plain ? "" : " in quotes",
+           meant == NULL ? "" : "\nwrite ", meant == NULL ? "" : meant);
+}
+
+/* ----------------------------------------------------------------------------------------- all */
+
+static void read_number(struct bh_reader *reader, const struct bh_schema_key *key,
+                        const struct bh_yaml_node *node, void *owner)
+{
+    struct bh_number *number = member(key, owner);
+    uint64_t value;
+
+    if (bh_number_read(reader, key, node, &value)) {
+        number->value = value;
+        number->at = node->at;
+    }
+}
+
+void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
+                   const struct bh_yaml_node *node, void *owner)
+{
+    enum bh_yaml_kind kind = key->type == BH_SCHEMA_NAMES ? BH_YAML_LIST : BH_YAML_SCALAR;
+
+    if (node->kind != kind || is_nothing(node)) {
+        bh_value_refuse(reader, key, node);
+        return;
+    }
+    switch (key->type) {
+    case BH_SCHEMA_NAME:
+    case BH_SCHEMA_REFERENCE:
+        read_name(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_TEXT:
+    case BH_SCHEMA_PATH:
+        read_text(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_NUMBER:
+    case BH_SCHEMA_SIZE:
+    case BH_SCHEMA_SECONDS:
+        read_number(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_CHOICE:
+        read_choice(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_FLAG:
+        read_flag(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_NAMES:
+        read_names(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_VERSION: /* seen before anything else */
+    case BH_SCHEMA_GROUP:
+    case BH_SCHEMA_THINGS:
+        break;
+    }
+}
+
+void bh_value_default(const struct bh_schema_key *key, uint32_t kind, struct bh_origin at,
+                      void *owner)
+{
+    uint64_t value = key->fallbacks != NULL ? key->fallbacks[kind] : key->fallback;
+
+    switch (key->type) {
+    case BH_SCHEMA_NUMBER:
+    case BH_SCHEMA_SIZE:
+    case BH_SCHEMA_SECONDS:
+        *(struct bh_number *)member(key, owner) = (struct bh_number){value, at};
+        break;
+    case BH_SCHEMA_CHOICE:
+        *(struct bh_choice *)member(key, owner) = (struct bh_choice){(uint32_t)value, at};
+        break;
+    case BH_SCHEMA_FLAG:
+        *(struct bh_flag *)member(key, owner) = (struct bh_flag){value != 0, at};
+        break;
+    default: /* there is none: no text, an empty list */
+        break;
+    }
+}

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""`bulkhead status` and `bulkhead stop` with a supervisor that only pretends."""
+
+import json
+import os
+import signal
+import subprocess
+
+import cli
+
+
+class Which(cli.Case):
+    """Which platform is meant."""
+
+    def test_which_none_runs(self):
+        for words in (['status'], ['stop'], ['attach', 'cluster']):
+            self.refused(self.run_cli(*words), 'no platform is running', 'bulkhead run')
+        self.refused(self.run_cli('status', 'hello'), "'hello' is not running")
+
+    def test_which_the_only_one(self):
+        self.run_platform('other')
+        self.assertEqual(self.run_cli('status').returncode, 0)
+        self.refused(self.run_cli('status', 'hello'), "no platform 'hello'", 'running: other')
+
+    def test_which_of_several(self):
+        self.run_platform('one')
+        self.run_platform('two')
+        self.refused(self.run_cli('status'), 'one, two', 'say which')
+        self.assertEqual(self.run_cli('status', 'two').returncode, 0)
+
+    def test_which_killed_one_does_not_count(self):
+        killed = self.run_platform('one')
+        killed.kill()
+        killed.wait()
+        self.refused(self.run_cli('status'), 'no platform is running')
+        self.refused(self.run_cli('status', 'one'), "'one' is not running")
+        self.run_platform('one')
+        self.assertEqual(self.run_cli('status').returncode, 0)
+
+    def test_which_names_that_are_none(self):
+        self.run_platform()
+        for name in ('../hello', 'HELLO', '.', 'x' * 200):
+            self.refused(self.run_cli('status', name), 'running: hello')
+
+    def test_which_folder_of_others(self):
+        os.mkdir(self.folder + '/bulkhead', 0o755)
+        self.refused(self.run_cli('status'), 'denied', 'XDG_RUNTIME_DIR')
+
+    def test_which_supervisor_does_not_answer(self):
+        process = self.run_platform()
+        process.send_signal(signal.SIGSTOP)
+        self.refused(self.run_cli('status'), 'hello', 'no answer', 'timeout')
+
+
+class Status(cli.Case):
+    def test_status_as_a_table(self):
+        self.run_platform()
+        result = self.run_cli('status')
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
+        self.assertEqual(result.stdout, '''\
+platform hello: running (pid 100)
+
+cluster: running, ASIL-B, 140M memory, QEMU 11.1 (TCG, pid 101)
+  DEVICE   TYPE  STATE    PID  ISOLATION  WINDOW  MAPPED OF 140M
+  root     blk   running  102  direct     4M      12M in 3 windows
+  entropy  rng   running  103  direct     1M      1028K in 1 window
+
+ivi: failed, QM, 256M memory, QEMU 11.1 (KVM, pid -)
+  its kernel panicked
+  DEVICE   TYPE     STATE  PID  ISOLATION  WINDOW  MAPPED OF 256M
+  console  console  ended  -    open       -       ?
+''')
+
+    def test_status_as_json(self):
+        self.run_platform()
+        result = self.run_cli('status', '--json', 'hello')
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(json.loads(result.stdout), cli.STATUS)
+
+    def test_status_of_a_strange_supervisor(self):
+        for status in ({}, [], {'guests': 1}, {'platform': 'x\x1b[2J' * 50, 'guests': [1, {'devices': [2, {}] * 100}]},
+                       {'guests': [{'name': '\u00e9' * 200, 'memory': {'private': -1, 'shared': 'x'}, 'devices': {}}]}):
+            process = self.run_platform(status=status)
+            result = self.run_cli('status')
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn('\x1b', result.stdout)
+            process.kill()
+            process.wait()
+
+    def test_status_that_is_no_json(self):
+        self.run_platform(status=None)
+        process = self.run_platform('broken', status=0)
+        with open(self.folder + '/broken.json', 'w', encoding='utf-8') as file:
+            file.write('{"a": ')
+        process.kill()
+        process.wait()
+        log = open(self.folder + '/log', 'wb')
+        self.addCleanup(log.close)
+        again = subprocess.Popen([cli.FAKE_SUPERVISOR, 'broken', self.folder + '/broken.json'], env=self.environment,
+                                 stdout=log)
+        self.addCleanup(again.wait)
+        self.addCleanup(again.kill)
+        cli.wait_until(lambda: os.path.getsize(self.folder + '/log') > 0, 'broken')
+        self.refused(self.run_cli('status', 'broken'), 'no answer')
+
+
+class Stop(cli.Case):
+    def test_stop_all_waits_until_it_is_gone(self):
+        process = self.run_platform()
+        result = self.run_cli('stop')
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
+        self.assertEqual(process.wait(cli.PATIENCE), 0)
+        self.assertIn('stop all', process.log())
+        self.assertEqual(result.stdout, 'cluster: running, ivi: failed\ncluster: stopped, ivi: failed\n'
+                                        'hello has ended\n')
+        self.assertEqual(os.listdir(self.folder + '/bulkhead'), [])
+
+    def test_stop_one_guest(self):
+        process = self.run_platform()
+        result = self.run_cli('stop', 'hello/cluster')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, 'cluster: running\ncluster: stopped\ncluster has ended\n')
+        self.assertIn('stop cluster', process.log())
+        self.assertIsNone(process.poll())
+
+    def test_stop_refused(self):
+        self.run_platform()
+        self.refused(self.run_cli('stop', 'hello/nobody'), "there is no guest 'nobody'")
+
+    def test_stop_takes_too_long(self):
+        status = json.loads(json.dumps(cli.STATUS))
+        status['guests'][0]['name'] = 'mule'
+        process = self.run_platform(status=status)
+        result = self.run_cli('stop', '-t', '0', 'hello/mule')
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, 'mule: running\n')
+        self.assertIn('mule still runs after 0 s', result.stderr)
+        self.assertIsNone(process.poll())
+
+    def test_stop_supervisor_that_is_killed_has_ended_too(self):
+        status = json.loads(json.dumps(cli.STATUS))
+        status['guests'][0]['name'] = 'mule'
+        process = self.run_platform(status=status)
+        stop = self.start('stop', 'hello/mule', stdout=subprocess.PIPE, text=True)
+        self.assertEqual(stop.stdout.readline(), 'mule: running\n')
+        process.kill()
+        process.wait()
+        self.assertEqual(stop.communicate(timeout=cli.PATIENCE)[0], 'mule has ended\n')
+        self.assertEqual(stop.returncode, 0)
+
+
+if __name__ == '__main__':
+    cli.main()

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Definitions that cannot lie in a repository as they are: no files, bytes that are no text, sizes, encodings, rights.
+
+What stands in YAML is tested with golden files (test_golden.py). Every input here has to be answered at once, with a message
+and an exit status; a sanitizer's report or a signal is neither.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / 'tools'))
+
+import tap  # noqa: E402
+
+DUMP = os.path.abspath(os.environ['DEFINITION_DUMP'])
+GOOD = 'bulkhead: 1\nname: demo\nguests:\n  one: { arch: arm64, memory: 128M, boot: { kernel: Image } }\n'
+MIB = 1 << 20
+
+
+class Inputs(unittest.TestCase):
+    maxDiff = 4000
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name='d.yaml'):
+        return os.path.join(self.folder.name, name)
+
+    def run_dump(self, *arguments):
+        run = subprocess.run([DUMP, *arguments], cwd=self.folder.name, stdin=subprocess.DEVNULL, capture_output=True,
+                             timeout=60, check=False)
+        self.assertIn(run.returncode, (0, 1), run.stderr.decode(errors='replace'))
+        self.assertEqual(b'', run.stderr)
+        return run.returncode, run.stdout.decode()
+
+    def read(self, data):
+        with open(self.path(), 'wb') as file:
+            file.write(data if isinstance(data, bytes) else data.encode())
+        return self.run_dump('d.yaml')
+
+    def refused(self, data, expected):
+        self.assertEqual((1, expected), self.read(data))
+
+    def accepted(self, data):
+        code, output = self.read(data)
+        self.assertEqual(0, code, output)
+        return output
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def test_missing(self):
+        self.assertEqual((1, 'd.yaml: error: there is no such file [file]\n'
+                             '      = name the definition\'s YAML file\n1 error\n'), self.run_dump('d.yaml'))
+
+    def test_below_a_file(self):
+        self.accepted(GOOD)
+        self.assertEqual((1, 'd.yaml/x: error: there is no such file [file]\n'
+                             '      = name the definition\'s YAML file\n1 error\n'), self.run_dump('d.yaml/x'))
+
+    def test_folder(self):
+        self.assertEqual((1, '.: error: this is a folder [file]\n'
+                             '      = name the definition\'s YAML file in it\n1 error\n'), self.run_dump('.'))
+
+    def test_fifo_does_not_hang(self):
+        os.mkfifo(self.path())
+        self.assertEqual((1, 'd.yaml: error: this is not a file [file]\n'
+                             '      = name the definition\'s YAML file\n1 error\n'), self.run_dump('d.yaml'))
+
+    def test_device_does_not_run_on(self):
+        self.assertEqual((1, '/dev/zero: error: this is not a file [file]\n'
+                             '      = name the definition\'s YAML file\n1 error\n'), self.run_dump('/dev/zero'))
+
+    def test_unreadable(self):
+        self.accepted(GOOD)
+        os.chmod(self.path(), 0)
+        os.chmod(self.folder.name, 0o755)
+        command = [DUMP, 'd.yaml']
+        other = {'user': 65534, 'group': 65534, 'extra_groups': []} if os.geteuid() == 0 else {}
+        run = subprocess.run(command, cwd=self.folder.name, capture_output=True, timeout=60, check=False, **other)
+        self.assertEqual((1, b'd.yaml: error: it may not be read [file]\n'
+                             b'      = check its owner and its rights\n1 error\n'), (run.returncode, run.stdout))
+
+    def test_name_with_control_characters(self):
+        self.assertEqual((1, '?[31m.yaml: error: there is no such file [file]\n'
+                             '      = name the definition\'s YAML file\n1 error\n'), self.run_dump('\033[31m.yaml'))
+
+    def test_link_to_a_file(self):
+        self.accepted(GOOD)
+        os.symlink('d.yaml', self.path('link.yaml'))
+        self.assertEqual(0, self.run_dump('link.yaml')[0])
+
+    # ------------------------------------------------------------------------------------------ sizes
+
+    def test_empty(self):
+        self.refused('', 'd.yaml: error: the definition is empty [version]\n'
+                         '      = begin it with bulkhead: 1, a name and guests\n1 error\n')
+
+    def test_blank(self):
+        for text in (' ', '\n\n\n', '---\n', '---\n...\n', '\ufeff', '# nothing', '~\n'):
+            code, output = self.read(text)
+            self.assertEqual(1, code)
+            self.assertIn('[version]', output, repr(text))
+
+    def test_ten_megabytes(self):
+        self.refused(b'# much\n' * (10 * MIB // 7),
+                     'd.yaml: error: it is larger than 1 MiB, which no definition is [file]\n'
+                     '      = is this the definition\'s YAML file?\n1 error\n')
+
+    def test_as_large_as_it_may_be(self):
+        self.accepted(GOOD + '#' * (MIB - len(GOOD)))
+
+    def test_one_byte_too_large(self):
+        self.assertEqual(1, self.read(GOOD + '#' * (MIB + 1 - len(GOOD)))[0])
+
+    def test_deep_brackets(self):
+        code, output = self.read('a: ' + '[' * (MIB - 8))
+        self.assertEqual(1, code)
+        self.assertIn('nested deeper than 16 [size]', output)
+
+    def test_deep_blocks(self):
+        code, output = self.read(''.join(' ' * i + 'a:\n' for i in range(1000)))
+        self.assertEqual(1, code)
+        self.assertIn('nested deeper than 16 [size]', output)
+
+    def test_deep_dashes(self):
+        self.assertIn('[size]', self.read('- ' * (MIB // 2))[1])
+
+    def test_many_values(self):
+        rows = ''.join(f'k{i}: [{"1, " * 1000}1]\n' for i in range(100))
+        self.assertIn('more than 65536 values [size]', self.read(rows)[1])
+
+    def test_many_keys(self):
+        self.assertIn('more than 1024 entries in one map [size]',
+                      self.read(''.join(f'k{i}: 1\n' for i in range(80000)))[1])
+
+    def test_many_errors_are_counted(self):
+        code, output = self.read('bulkhead: 1\nname: demo\n' + ''.join(f'x{i}: 1\n' for i in range(1000)))
+        self.assertEqual(1, code)
+        self.assertTrue(output.endswith('1001 errors; the first 100 that were found are shown\n'), output[-200:])
+        self.assertEqual(100, output.count(': error: '))
+
+    def test_line_of_a_megabyte(self):
+        code, output = self.read('bulkhead: 1\nname: ' + 'x' * (MIB - 100))
+        self.assertEqual(1, code)
+        self.assertLess(len(output), 2000)
+
+    def test_key_of_a_megabyte(self):
+        code, output = self.read('bulkhead: 1\n? ' + 'x' * (MIB - 100) + '\n: 1\n')
+        self.assertEqual(1, code)
+        self.assertLess(len(output), 2000)
+
+    # -------------------------------------------------------------------------------------- encodings
+
+    def test_zero_byte(self):
+        self.refused('bulkhead: 1\nname: a\0b\n',
+                     'd.yaml:2:8: error: a zero byte: this is not a text file [encoding]\n'
+                     '    2 | name: a?b\n      |        ^\n      = save it as UTF-8 text\n1 error\n')
+
+    def test_binary(self):
+        self.refused(b'\x7fELF\x02\x01\x01\0\0\0',
+                     'd.yaml:1:1: error: the character U+007F is not allowed: it changes how the line reads, or ends it'
+                     ' [encoding]\n    1 | ?ELF??????\n      | ^\n      = remove it\n1 error\n')
+
+    def test_every_byte_alone(self):
+        for byte in range(256):
+            self.assertEqual(1, self.read(bytes([byte]))[0], byte)
+
+    def test_latin_1(self):
+        self.refused(b'bulkhead: 1\nname: g\xe4st\n',
+                     'd.yaml:2:8: error: this is not UTF-8 text [encoding]\n'
+                     '    2 | name: g?st\n      |        ^\n      = save the file as UTF-8\n1 error\n')
+
+    def test_broken_utf_8(self):
+        for data in (b'\xc0\x80', b'\xed\xa0\x80', b'\xf4\x90\x80\x80', b'\xe2\x82', b'\xf8\x88\x80\x80\x80', b'\x80'):
+            code, output = self.read(b'bulkhead: 1\nname: ' + data)
+            self.assertIn('d.yaml:2:7: error: this is not UTF-8 text [encoding]', output)
+            self.assertEqual(1, code)
+
+    def test_utf_16(self):
+        for code in ('utf-16-le', 'utf-16-be'):
+            self.assertIn('[encoding]', self.read(('\ufeff' + GOOD).encode(code))[1])
+            self.assertIn('[encoding]', self.read(GOOD.encode(code))[1])
+
+    def test_byte_order_mark(self):
+        self.assertEqual(self.accepted(GOOD), self.accepted('\ufeff' + GOOD))
+
+    def test_byte_order_mark_inside(self):
+        self.assertIn('d.yaml:2:7: error: the character U+FEFF', self.read('bulkhead: 1\nname: \ufeffdemo\n')[1])
+
+    def test_writing_direction(self):
+        self.assertIn('d.yaml:2:8: error: the character U+202E', self.read('bulkhead: 1\nname: a\u202e\n')[1])
+        self.assertIn('U+2066', self.read('# \u2066\n')[1])
+
+    def test_cr_lf(self):
+        self.assertEqual(self.accepted(GOOD), self.accepted(GOOD.replace('\n', '\r\n')))
+
+    def test_cr_lf_places(self):
+        self.refused('bulkhead: 1\r\nname: [x]\r\nguests: {}\r\n',
+                     'd.yaml:2:7: error: name is a list; it takes a name [type]\n'
+                     '    2 | name: [x]\n      |       ^\n      = write name: cockpit\n'
+                     'd.yaml:3:1: error: guests has 0 entries; possible is 1 to 16 [range]\n'
+                     '    3 | guests: {}\n      | ^~~~~~\n2 errors\n')
+
+    def test_lone_cr(self):
+        self.refused('bulkhead: 1\rname: demo\r',
+                     'd.yaml:1:12: error: a carriage return that no line feed follows [encoding]\n'
+                     '    1 | bulkhead: 1?name: demo\n      |            ^\n      = end lines with LF or CR LF\n1 error\n')
+
+    def test_line_separators(self):
+        for character in '\u0085\u2028\u2029':
+            self.assertIn('is not allowed', self.read('bulkhead: 1' + character + 'name: x')[1])
+
+    def test_no_newline_at_the_end(self):
+        self.assertEqual(self.accepted(GOOD), self.accepted(GOOD.rstrip('\n')))
+
+    def test_error_in_a_last_line_without_newline(self):
+        self.refused(GOOD + 'nmae: x',
+                     'd.yaml:5:1: error: nmae is no key of the definition [key]\n'
+                     '    5 | nmae: x\n      | ^~~~\n      = did you mean name?\n1 error\n')
+
+    # ------------------------------------------------------------------------------------------- YAML
+
+    def test_laughs_at_full_size(self):
+        rows = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]']
+        rows += [f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 10)}]' for i in range(1, 1000)]
+        self.assertIn('anchors and aliases are not supported [anchor]', self.read('\n'.join(rows))[1])
+
+    def test_alias_of_itself(self):
+        self.assertIn('[anchor]', self.read('&a a: *a\n')[1])
+        self.assertIn('[anchor]', self.read('&a [ *a ]\n')[1])
+
+    def test_cut_off_anywhere(self):
+        with open(HERE / 'pass' / 'all-keys.yaml', 'rb') as file:
+            text = file.read()
+        for length in range(0, len(text), 7):
+            self.assertIn(self.read(text[:length])[0], (0, 1))
+
+    # ------------------------------------------------------------------------------------------ colour
+
+    def test_colour(self):
+        self.read('bulkhead: 1\nname: demo\nguests: {}\n')
+        code, output = self.run_dump('--colour', 'd.yaml')
+        self.assertEqual(1, code)
+        self.assertEqual('\033[1md.yaml:3:1: \033[1;31merror:\033[0m \033[1mguests has 0 entries; possible is 1 to 16'
+                         '\033[0m [range]\n    3 | guests: {}\n      | \033[1;32m^~~~~~\033[0m\n1 error\n', output)
+
+    def test_reference_text_has_every_key(self):
+        code, output = self.run_dump('--schema')
+        self.assertEqual(0, code)
+        for line in self.run_dump('--keys')[1].splitlines():
+            self.assertIn(f'*{line.split()[1]}*: ', output)
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control socket's folder: made, checked, locked, taken over, removed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control_rig.h"
+
+/* ------------------------------------------------------------------------------------------------
+ * the folder */
+
+static void test_control_folder_is_made_and_removed(void **state)
+{
+    char folder[CONTROL_PATH];
+    char path[128];
+    int pid;
+    struct stat status;
+    (void)state;
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+    (void)snprintf(path, sizeof(path), "%s/bulkhead/p", control_rig.base);
+    assert_string_equal(folder, path);
+    assert_int_equal(stat(folder, &status), 0);
+    assert_int_equal(status.st_mode & 07777u, 0700);
+    control_rig_exists("p/control", true);
+    bh_control_close(control_rig.control);
+    control_rig.control = NULL;
+    control_rig_exists("p", false);
+    bh_control_close(NULL);
+}
+
+static void test_control_second_of_the_same_name(void **state)
+{
+    char folder[CONTROL_PATH];
+    struct bh_control *second = NULL;
+    int pid;
+    (void)state;
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+    assert_int_equal(control_rig_open_named(&second, "p", folder, &pid), BH_STATE);
+    assert_int_equal(pid, getpid());
+    assert_null(second);
+    assert_int_equal(control_rig_open_named(&second, "q", folder, &pid), BH_OK);
+    bh_control_close(second);
+    control_rig_exists("p/control", true);
+}
+
+static void test_control_lock_without_a_number(void **state)
+{
+    char folder[CONTROL_PATH];
+    char path[128];
+    struct bh_control *second = NULL;
+    int pid;
+    (void)state;
+    control_rig_make_folder("bulkhead", 0700);
+    control_rig_make_folder("bulkhead/p", 0700);
+    (void)snprintf(path, sizeof(path), "%s/bulkhead/p/lock", control_rig.base);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(control_rig_open_named(&second, "p", folder, &pid), BH_STATE);
+    assert_int_equal(pid, 0);
+    assert_int_equal(write(lock, "-12x", 4), 4);
+    assert_int_equal(control_rig_open_named(&second, "p", folder, &pid), BH_STATE);
+    assert_int_equal(pid, 0);
+    (void)close(lock);
+}
+
+/* What a killed supervisor leaves: the folder, a lock that nobody holds, a socket that nobody
+ * listens on. */
+static void test_control_leftover_is_taken_over(void **state)
+{
+    char folder[CONTROL_PATH];
+    char path[128];
+    int pid;
+    int fd;
+    (void)state;
+    (void)close(control_rig_impostor());
+    (void)snprintf(path, sizeof(path), "%s/bulkhead/p/lock", control_rig.base);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(lock, "4194305\n4194305\n", 16), 16);
+    (void)close(lock);
+    assert_int_equal(bh_control_connect("p", &fd), BH_GONE);
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+    assert_int_equal(bh_control_connect("p", &fd), BH_OK);
+    (void)close(fd);
+}
+
+static void refused(int expected, const char *where)
+{
+    char folder[CONTROL_PATH];
+    char path[128];
+    int pid;
+    (void)snprintf(path, sizeof(path), "%s%s", control_rig.base, where);
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), expected);
+    assert_string_equal(folder, path);
+    assert_null(control_rig.control);
+}
+
+static void test_control_folder_that_others_may_enter(void **state)
+{
+    int fd;
+    (void)state;
+    control_rig_make_folder("bulkhead", 0750);
+    refused(BH_DENIED, "/bulkhead");
+    assert_int_equal(bh_control_connect("p", &fd), BH_DENIED);
+    assert_int_equal(bh_control_list(NULL, NULL), BH_DENIED);
+}
+
+static void test_control_platform_folder_that_others_may_enter(void **state)
+{
+    (void)state;
+    control_rig_make_folder("bulkhead", 0700);
+    control_rig_make_folder("bulkhead/p", 0701);
+    refused(BH_DENIED, "/bulkhead/p");
+}
+
+static void test_control_folder_is_a_link(void **state)
+{
+    char path[128];
+    char folder[CONTROL_PATH];
+    int pid;
+    (void)state;
+    control_rig_make_folder("elsewhere", 0700);
+    (void)snprintf(path, sizeof(path), "%s/bulkhead", control_rig.base);
+    assert_int_equal(symlink("elsewhere", path), 0);
+    refused(BH_DENIED, "/bulkhead");
+    assert_int_equal(unlink(path), 0);
+    control_rig_make_folder("bulkhead", 0700);
+    control_rig_make_folder("bulkhead/p", 0700);
+    (void)snprintf(path, sizeof(path), "%s/bulkhead/p/lock", control_rig.base);
+    assert_int_equal(symlink("../../elsewhere/made", path), 0);
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_DENIED);
+    (void)snprintf(path, sizeof(path), "%s/elsewhere/made", control_rig.base);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_control_parent_that_others_may_write(void **state)
+{
+    (void)state;
+    assert_int_equal(chmod(control_rig.base, 0777), 0);
+    refused(BH_DENIED, "");
+    assert_int_equal(chmod(control_rig.base, 01777), 0); /* as /tmp is */
+    char folder[CONTROL_PATH];
+    int pid;
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+}
+
+static void test_control_parent_that_is_not_there(void **state)
+{
+    char folder[CONTROL_PATH];
+    int pid;
+    int fd;
+    (void)state;
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "/no/such/folder", 1), 0);
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_GONE);
+    assert_string_equal(folder, "/no/such/folder");
+    assert_int_equal(bh_control_connect("p", &fd), BH_GONE);
+    assert_int_equal(bh_control_list(NULL, NULL), BH_OK);
+}
+
+static void test_control_path_too_long(void **state)
+{
+    char folder[CONTROL_PATH];
+    char path[200];
+    int pid;
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/%070d", control_rig.base, 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", path, 1), 0);
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_LIMIT);
+    assert_int_equal(strncmp(folder, path, strlen(path)), 0);
+    assert_string_equal(folder + strlen(path), "/bulkhead/p");
+    assert_int_equal(access(folder, F_OK), -1); /* nothing is left */
+}
+
+static void test_control_names(void **state)
+{
+    static const char *const bad[] = {
+        "", "..", "../p", "a/b", "P", "1a", "-a", "a_b", "a234567890123456789012345678901234"};
+    char folder[CONTROL_PATH];
+    int pid;
+    int fd;
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(control_rig_open_named(&control_rig.control, bad[i], folder, &pid),
+                         BH_INVALID);
+        assert_int_equal(bh_control_connect(bad[i], &fd), BH_GONE);
+    }
+    assert_int_equal(control_rig_open_named(&control_rig.control,
+                                            "a2345678901234567890123456789012", folder, &pid),
+                     BH_OK);
+}
+
+static void test_control_advice(void **state)
+{
+    (void)state;
+    for (int error = BH_TIMEOUT; error < BH_OK; error++) {
+        assert_non_null(bh_control_advice(error));
+    }
+    assert_non_null(strstr(bh_control_advice(BH_DENIED), "XDG_RUNTIME_DIR"));
+}
+
+static void list_found(void *context, const char *name)
+{
+    char *names = context;
+    (void)strcat(strcat(names, name), " ");
+}
+
+static void test_control_list(void **state)
+{
+    char names[64] = "";
+    char folder[CONTROL_PATH];
+    struct bh_control *more[2];
+    int pid;
+    (void)state;
+    assert_int_equal(bh_control_list(list_found, names), BH_OK);
+    assert_string_equal(names, "");
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+    assert_int_equal(control_rig_open_named(&more[0], "z", folder, &pid), BH_OK);
+    assert_int_equal(control_rig_open_named(&more[1], "b", folder, &pid), BH_OK);
+    control_rig_make_folder("bulkhead/leftover", 0700);
+    control_rig_make_folder("bulkhead/..odd", 0700);
+    assert_int_equal(bh_control_list(list_found, names), BH_OK);
+    assert_string_equal(names, "b p z ");
+    bh_control_close(more[0]);
+    bh_control_close(more[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CONTROL_CASE(test_control_folder_is_made_and_removed),
+        CONTROL_CASE(test_control_second_of_the_same_name),
+        CONTROL_CASE(test_control_lock_without_a_number),
+        CONTROL_CASE(test_control_leftover_is_taken_over),
+        CONTROL_CASE(test_control_folder_that_others_may_enter),
+        CONTROL_CASE(test_control_platform_folder_that_others_may_enter),
+        CONTROL_CASE(test_control_folder_is_a_link),
+        CONTROL_CASE(test_control_parent_that_others_may_write),
+        CONTROL_CASE(test_control_parent_that_is_not_there),
+        CONTROL_CASE(test_control_path_too_long),
+        CONTROL_CASE(test_control_names),
+        CONTROL_CASE(test_control_advice),
+        CONTROL_CASE(test_control_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Resources: opened with the least rights, refused with what to do; and the command lines of the
+ * back ends that get them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bulkhead/error.h"
+#include "engine/backend.h"
+#include "engine/resource.h"
+
+static struct {
+    char folder[64];
+    struct bh_platform platform;
+    struct bh_resource resource;
+    struct bh_device_definition device;
+    struct bh_guest guest;
+    struct bh_diagnostics *diagnostics;
+    char *said;
+} rig;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&rig, 0, sizeof(rig));
+    (void)snprintf(rig.folder, sizeof(rig.folder), "/tmp/test-resource-XXXXXX");
+    if (mkdtemp(rig.folder) == NULL) {
+        return -1;
+    }
+    rig.platform.folder = rig.folder;
+    rig.platform.path = "p.yaml";
+    rig.resource.name.text = "disk";
+    rig.resource.image.text = "image";
+    rig.device.name.text = "root";
+    rig.device.resource.text = "disk";
+    rig.device.uses = &rig.resource;
+    rig.device.queues.value = 2;
+    rig.guest.name.text = "cluster";
+    rig.diagnostics = bh_diagnostics_create("p.yaml");
+    return rig.diagnostics != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    char path[128];
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/image", rig.folder);
+    (void)unlink(path);
+    (void)rmdir(path);
+    (void)snprintf(path, sizeof(path), "%s/other", rig.folder);
+    (void)unlink(path);
+    bh_diagnostics_destroy(rig.diagnostics);
+    free(rig.said);
+    return rmdir(rig.folder);
+}
+
+static void image_make(const char *name, off_t bytes)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", rig.folder, name);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, bytes), 0);
+    (void)close(fd);
+}
+
+static int resource_open(struct bh_open_resource *resource)
+{
+    return bh_resource_open(resource, &rig.platform, &rig.guest, &rig.device, rig.diagnostics);
+}
+
+/* What was said names the check and the words. */
+static void expect_said(const char *check, const char *words)
+{
+    size_t size;
+    free(rig.said);
+    rig.said = NULL;
+    FILE *to = open_memstream(&rig.said, &size);
+    assert_non_null(to);
+    bh_diagnostics_print(rig.diagnostics, to, false);
+    (void)fclose(to);
+    if (strstr(rig.said, check) == NULL || strstr(rig.said, words) == NULL) {
+        fail_msg("no '%s' with '%s' in: %s", check, words, rig.said);
+    }
+}
+
+static void expect_refused(int error, const char *check, const char *words)
+{
+    struct bh_open_resource resource;
+    assert_int_equal(resource_open(&resource), error);
+    assert_int_equal(resource.fd, -1);
+    expect_said(check, words);
+}
+
+static void test_resource_rights(void **state)
+{
+    struct bh_open_resource resource;
+    (void)state;
+    image_make("image", 4096);
+    assert_int_equal(resource_open(&resource), BH_OK);
+    assert_int_equal(fcntl(resource.fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
+    assert_int_equal(fcntl(resource.fd, F_GETFD), FD_CLOEXEC);
+    bh_resource_close(&resource);
+    rig.resource.read_only.value = true;
+    assert_int_equal(resource_open(&resource), BH_OK);
+    assert_int_equal(fcntl(resource.fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
+    bh_resource_close(&resource);
+    assert_int_equal(resource.fd, -1);
+    assert_int_equal(bh_diagnostics_errors(rig.diagnostics), 0);
+}
+
+static void test_resource_none(void **state)
+{
+    struct bh_open_resource resource;
+    (void)state;
+    rig.device.uses = NULL;
+    assert_int_equal(resource_open(&resource), BH_OK);
+    assert_int_equal(resource.fd, -1);
+    rig.device.uses = &rig.resource;
+    rig.resource.type.value = BH_RESOURCE_ENTROPY;
+    assert_int_equal(resource_open(&resource), BH_OK);
+    assert_int_equal(resource.fd, -1);
+}
+
+static void test_resource_missing(void **state)
+{
+    (void)state;
+    expect_refused(BH_GONE, "resource-missing", "truncate -s 64M");
+    rig.resource.image.text = "nowhere/image";
+    expect_refused(BH_GONE, "resource-missing", "nowhere/image");
+}
+
+static void test_resource_kinds(void **state)
+{
+    char path[128];
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/image", rig.folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    expect_refused(BH_INVALID, "resource-kind", "is a folder");
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    expect_refused(BH_INVALID, "resource-kind", "is a pipe");
+    rig.resource.image.text = "/dev/null";
+    expect_refused(BH_INVALID, "resource-kind", "is a character device");
+    rig.resource.type.value = BH_RESOURCE_ENTROPY;
+    rig.resource.source.text = "image";
+    expect_refused(BH_INVALID, "resource-kind", "/dev/hwrng");
+}
+
+static void test_resource_empty(void **state)
+{
+    (void)state;
+    image_make("image", 511);
+    expect_refused(BH_INVALID, "resource-empty", "is empty");
+}
+
+static void test_resource_denied(void **state)
+{
+    char path[128];
+    (void)state;
+    if (geteuid() == 0) { /* root may write everything but what the kernel itself refuses */
+        rig.resource.type.value = BH_RESOURCE_ENTROPY;
+        rig.resource.source.text = "/proc/self/mem/x";
+        expect_refused(BH_GONE, "resource-missing", "kernel's generator");
+        return;
+    }
+    image_make("image", 4096);
+    (void)snprintf(path, sizeof(path), "%s/image", rig.folder);
+    assert_int_equal(chmod(path, 0400), 0);
+    expect_refused(BH_DENIED, "resource-denied", "read-only: true");
+}
+
+/* The lock of another open file description: a writer bars everybody, readers bar writers. */
+static void test_resource_in_use(void **state)
+{
+    char path[128];
+    struct bh_open_resource resource;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    (void)state;
+    image_make("image", 4096);
+    (void)snprintf(path, sizeof(path), "%s/image", rig.folder);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    expect_refused(BH_STATE, "resource-in-use", "locked for writing");
+    expect_said("resource-in-use", "bulkhead status");
+    lock.l_type = F_RDLCK;
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    expect_refused(BH_STATE, "resource-in-use", "locked for reading");
+    rig.resource.read_only.value = true;
+    assert_int_equal(resource_open(&resource), BH_OK);
+    bh_resource_close(&resource);
+    (void)close(fd);
+}
+
+static void test_resource_clash(void **state)
+{
+    char from[128];
+    char to[128];
+    struct bh_open_resource one;
+    struct bh_open_resource two;
+    struct bh_open_resource none = {.fd = -1, .device = &rig.device};
+    (void)state;
+    image_make("image", 4096);
+    (void)snprintf(from, sizeof(from), "%s/image", rig.folder);
+    (void)snprintf(to, sizeof(to), "%s/other", rig.folder);
+    assert_int_equal(link(from, to), 0);
+    assert_int_equal(resource_open(&one), BH_OK);
+    rig.resource.image.text = "other";
+    assert_int_equal(resource_open(&two), BH_OK);
+    assert_true(bh_resource_clash(&one, &two));
+    assert_false(bh_resource_clash(&one, &none));
+    rig.resource.read_only.value = true; /* of both: they have one resource here */
+    assert_false(bh_resource_clash(&one, &two));
+    bh_resource_clash_say(&one, &two, rig.diagnostics);
+    expect_said("resource-twice", "cluster/root and cluster/root are the same disk");
+    bh_resource_close(&one);
+    bh_resource_close(&two);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * command lines */
+
+static void expect_command(int resource_fd, const int *ports, const char *wanted, uint32_t fds)
+{
+    struct bh_backend_command command;
+    char all[4096] = "";
+    assert_int_equal(
+        bh_backend_command(&command, "/opt/b", &rig.guest, &rig.device, 10, resource_fd, ports),
+        BH_OK);
+    for (uint32_t i = 0; command.arguments[i] != NULL; i++) {
+        size_t used = strlen(all);
+        (void)snprintf(all + used, sizeof(all) - used, "%s%s", i > 0u ? " " : "",
+                       command.arguments[i]);
+    }
+    assert_string_equal(all, wanted);
+    assert_int_equal(command.fd_count, fds);
+    for (uint32_t i = 0; i < fds; i++) {
+        assert_int_equal(command.fds[i].to, 3 + (int)i);
+    }
+    assert_int_equal(command.fds[0].from, 10);
+}
+
+static void test_command_blk(void **state)
+{
+    (void)state;
+    expect_command(20, NULL,
+                   "bulkhead-blk --fd 3 --blk-file /dev/fd/4 --num-queues 2 --serial cluster/root",
+                   2);
+    rig.resource.read_only.value = true;
+    rig.device.write_through.value = true;
+    rig.device.serial.text = "a-serial-that-is-too-long";
+    expect_command(20, NULL,
+                   "bulkhead-blk --fd 3 --blk-file /dev/fd/4 --read-only --write-through "
+                   "--num-queues 2 --serial a-serial-that-is-too",
+                   2);
+}
+
+static void test_command_rng(void **state)
+{
+    (void)state;
+    rig.device.type.value = BH_DEVICE_RNG;
+    expect_command(-1, NULL, "bulkhead-rng --fd 3", 1);
+    expect_command(20, NULL, "bulkhead-rng --fd 3 --source /dev/fd/4", 2);
+}
+
+static void test_command_console(void **state)
+{
+    static const int ports[] = {30, 31, 32};
+    (void)state;
+    rig.device.type.value = BH_DEVICE_CONSOLE;
+    expect_command(-1, ports,
+                   "bulkhead-console --fd 3 --port /dev/fd/4 --no-size --no-emergency-write", 2);
+    rig.device.size.value = true;
+    rig.device.emergency_write.value = true;
+    rig.device.port_count = 2;
+    rig.device.ports[0].text = "diag";
+    rig.device.ports[1].text = "log";
+    expect_command(-1, ports,
+                   "bulkhead-console --fd 3 --port /dev/fd/4 --port diag=/dev/fd/5 --port "
+                   "log=/dev/fd/6",
+                   4);
+}
+
+static void test_command_status_text(void **state)
+{
+    char text[64];
+    (void)state;
+    bh_backend_status_text(1, text, sizeof(text));
+    assert_string_equal(text, "exit code 1");
+    bh_backend_status_text(-9, text, sizeof(text));
+    assert_string_equal(text, "signal 9 (Killed)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_resource_rights, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_kinds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_denied, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_in_use, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_clash, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_command_blk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_command_rng, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_command_console, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_command_status_text, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
