@@ -14,13 +14,14 @@ stages='
 build-gcc    | a    | quick | build with gcc, warnings are errors
 includes     | a    | quick | who may include whom
 unit         | a    | quick | unit tests and tests of the tools
-vhost-user   | a    | quick | the daemons and QEMU storage daemon over vhost-user, without a virtual machine
+vhost-user   | a    | quick | daemons, QEMU storage daemon, supervisor and command line, without a virtual machine
 guests       | a    | full  | Linux guests on stock QEMU that live on bulkhead-blk
 build-clang  | b    | quick | build with clang, warnings are errors
 asan         | b    | quick | unit tests under ASan and UBSan
 freestanding | b    | quick | freestanding folders for aarch64, riscv64, 32-bit Arm, without a library
 lint         | b    | quick | house rules, clang-format, clang-tidy, cppcheck, MISRA
 fuzz         | b    | full  | every fuzzer for a short time, from its seeds
+run          | b    | full  | platforms through bulkhead run: Linux guests, firmware, everything that is refused
 mutation     | b    | full  | a sample of broken bounds checks in core/, each of which a test must notice
 instructions | last | full  | instructions for a null-backed 4 KiB read (callgrind)
 trace        | last | quick | every requirement of spec/ has tests, and they passed
@@ -98,6 +99,18 @@ stage_guests() {
     each \
         'tap_program guest-matrix 3600 python3 tests/guest/matrix.py --newer --daemon "$daemon"' \
         'tap_program guest-reconnect 1200 python3 tests/guest/reconnect.py --daemon "$daemon"'
+}
+# The engine alone, then every file of tests/run; the programs that clang made, which this lane owns.
+stage_run() {
+    local newer file name commands=()
+    build_clang && newer=$(tools/guest/make_qemu.py) || return 1
+    export BULKHEAD_BUILD=build/clang BULKHEAD_QEMU=$newer/bin
+    commands=('tools/run_tests.py build/clang --tap "$tap" --suite machine')
+    for file in tests/run/test_*.py; do
+        name=${file##*/test_}
+        commands+=("tap_program run-${name%.py} 1200 python3 $file")
+    done
+    each "${commands[@]}"
 }
 stage_freestanding() { tap_program freestanding 300 tools/check_freestanding.sh build/freestanding; }
 stage_lint() { build_clang && tap_program lint 1800 tools/lint.sh build/clang; }

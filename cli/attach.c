@@ -55,16 +55,17 @@ struct attachment {
 static bool find(struct attachment *attachment, const struct bh_cli_path *path, json_t **request)
 {
     static const char *const keys[] = {"guest", "device", "port"};
+    const uint32_t key_count = sizeof(keys) / sizeof(keys[0]);
     uint32_t first = path->count > 1 && bh_cli_runs(path->names[0]) ? 1 : 0;
-    if (path->count - first > sizeof(keys) / sizeof(keys[0])) {
+    if (path->count - first > key_count) {
         first = 1; /* and connecting says what is wrong */
     }
     if (!bh_cli_connect(&attachment->platform, first == 1 ? path->names[0] : NULL)) {
         return false;
     }
     *request = json_pack("{s:s}", "request", "attach");
-    for (uint32_t i = first; i < path->count; i++) {
-        (void)json_object_set_new(*request, keys[i - first], json_string(path->names[i]));
+    for (uint32_t i = 0; i < key_count && first + i < path->count; i++) {
+        (void)json_object_set_new(*request, keys[i], json_string(path->names[first + i]));
     }
     return true;
 }
@@ -250,7 +251,7 @@ static int attach(struct attachment *attachment, const char *word)
 
 static int run(const struct bh_cli_arguments *arguments)
 {
-    struct bh_cli_path path;
+    struct bh_cli_path path = {.count = 0};
     struct attachment attachment = {.terminal_fd = -1};
     json_t *request;
     int result = BH_CLI_REFUSED;

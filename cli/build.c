@@ -1,24 +1,41 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bulkhead build: writes what follows from a definition. What that is, is platform/'s business.
+ * bulkhead build: writes what follows from a definition. What that is, is platform/'s and engine/'s
+ * business; here the folder is chosen and what was written is listed.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "bulkhead/error.h"
+#include "build_engine.h"
 #include "bulkhead/platform_layout.h"
 #include "command.h"
 #include "definition.h"
 
-#define FOLDER_MAX (BH_NAME_MAX + 16u)
+#define USUAL_MAX (BH_NAME_MAX + 16u)
 
 enum build_option { OPTION_OUTPUT };
 
+struct build {
+    const char *folder;
+    char usual[USUAL_MAX]; /* its name, if the user gives none */
+};
+
+static int build(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
+                 void *context)
+{
+    struct build *self = context;
+    if (self->folder == NULL) {
+        (void)snprintf(self->usual, sizeof(self->usual), "%s.build", platform->name.text);
+        self->folder = self->usual;
+    }
+    return bh_platform_build(platform, self->folder, diagnostics);
+}
+
 static void list_file(const char *folder, const char *name, const char *ending)
 {
-    char path[4096];
+    char path[PATH_MAX];
     struct stat status;
     int length = snprintf(path, sizeof(path), "%s/%s%s", folder, name, ending);
     if (length >= 0 && (size_t)length < sizeof(path) && stat(path, &status) == 0) {
@@ -26,8 +43,9 @@ static void list_file(const char *folder, const char *name, const char *ending)
     }
 }
 
-static void list_files(const struct bh_platform *platform, const char *folder)
+static void list_files(const struct bh_platform *platform, const char *folder, bool with_engine)
 {
+    (void)printf("%s: built\n", platform->path);
     list_file(folder, "platform", ".json");
     list_file(folder, "memory-map", ".txt");
     for (uint32_t i = 0; i < platform->guest_count; i++) {
@@ -36,53 +54,39 @@ static void list_files(const struct bh_platform *platform, const char *folder)
             list_file(folder, guest->name.text, ".dtb");
             list_file(folder, guest->name.text, ".start");
         }
+        if (with_engine) {
+            list_file(folder, guest->name.text, BH_CLI_ENGINE_ENDING);
+        }
     }
-}
-
-static int build(const struct bh_platform *platform, const char *folder)
-{
-    struct bh_diagnostics *diagnostics = bh_diagnostics_create(platform->path);
-    if (diagnostics == NULL) {
-        bh_cli_error("no memory");
-        return BH_CLI_REFUSED;
-    }
-    int result = bh_platform_build(platform, folder, diagnostics);
-    bh_diagnostics_print(diagnostics, stderr, bh_cli_colour(STDERR_FILENO));
-    if (result != BH_OK && bh_diagnostics_errors(diagnostics) == 0) {
-        bh_cli_error("%s: %s", folder, bh_error_name(result));
-    }
-    bh_diagnostics_destroy(diagnostics);
-    if (result != BH_OK) {
-        return BH_CLI_REFUSED;
-    }
-    (void)printf("%s: built\n", platform->name.text);
-    list_files(platform, folder);
-    return BH_CLI_OK;
 }
 
 static int run(const struct bh_cli_arguments *arguments)
 {
-    char usual[FOLDER_MAX];
-    const char *folder = arguments->options[OPTION_OUTPUT];
-    if (folder != NULL && folder[0] == '\0') {
-        bh_cli_error("build: the folder has no name");
+    struct build self = {.folder = arguments->options[OPTION_OUTPUT]};
+    if (self.folder != NULL && self.folder[0] == '\0') {
+        bh_cli_error("build: the folder has no name; leave --output out, or name one");
         return BH_CLI_USAGE;
     }
-    struct bh_platform *platform = bh_cli_definition(arguments->word);
+    struct bh_platform *platform = bh_cli_definition(arguments->word, build, &self);
     if (platform == NULL) {
         return BH_CLI_REFUSED;
     }
-    (void)snprintf(usual, sizeof(usual), "%s.build", platform->name.text);
-    int result = build(platform, folder != NULL ? folder : usual);
+    bool with_engine;
+    int status = bh_cli_build_engine(platform, self.folder, &with_engine);
+    if (status == BH_CLI_OK) {
+        list_files(platform, self.folder, with_engine);
+    }
     bh_platform_destroy(platform);
-    return result;
+    return status;
 }
 
 const struct bh_cli_command bh_cli_build = {
     .name = "build",
     .argument = "FILE",
-    .summary = "Writes what follows from a definition: device trees, memory map",
-    .help = "Checks FILE first. Files that are there are replaced.\n",
+    .summary = "Writes what follows from a definition: memory map, device trees",
+    .help =
+        "Checks FILE first. Files that are there are replaced. The command lines of the engine\n"
+        "are left out if it is not installed.\n",
     .options = {[OPTION_OUTPUT] = {"output", "DIR", "the folder (NAME.build, in this one)", 'o'}},
     .run = run,
     .argument_needed = true,

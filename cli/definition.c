@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads a definition for a command, with everything that can be found out before a guest starts.
+ * Reads a definition for a command, and prints what was found.
  */
 #include "definition.h"
 
@@ -9,30 +9,9 @@
 
 #include "bulkhead/error.h"
 #include "bulkhead/platform_diagnostic.h"
-#include "bulkhead/platform_layout.h"
 #include "command.h"
 
-/* Opens each guest's images and lays the guest out; what is wrong stands in `diagnostics`. */
-static int check_guests(const struct bh_platform *platform, struct bh_diagnostics *diagnostics)
-{
-    struct bh_boot_images images;
-    struct bh_layout layout;
-    int first = BH_OK;
-    for (uint32_t i = 0; i < platform->guest_count; i++) {
-        const struct bh_guest *guest = &platform->guests[i];
-        int result = bh_boot_images_open(&images, platform, guest, diagnostics);
-        if (result == BH_OK) {
-            result = bh_layout_make(&layout, guest, &images, diagnostics);
-            bh_boot_images_close(&images);
-        }
-        if (first == BH_OK) {
-            first = result;
-        }
-    }
-    return first;
-}
-
-struct bh_platform *bh_cli_definition(const char *path)
+struct bh_platform *bh_cli_definition(const char *path, bh_cli_work work, void *context)
 {
     struct bh_platform *platform = NULL;
     struct bh_diagnostics *diagnostics = bh_diagnostics_create(path);
@@ -42,7 +21,7 @@ struct bh_platform *bh_cli_definition(const char *path)
     }
     int result = bh_platform_read(&platform, path, diagnostics);
     if (result == BH_OK) {
-        result = check_guests(platform, diagnostics);
+        result = work(platform, diagnostics, context);
     }
     bh_diagnostics_print(diagnostics, stderr, bh_cli_colour(STDERR_FILENO));
     if (result != BH_OK && bh_diagnostics_errors(diagnostics) == 0) {

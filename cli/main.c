@@ -12,7 +12,7 @@
 #define WORD_MAX     16u /* a longer word is no misspelt command */
 
 static const struct bh_cli_command *const commands[] = {
-    &bh_cli_check, &bh_cli_run, &bh_cli_attach, &bh_cli_status, &bh_cli_stop,
+    &bh_cli_check, &bh_cli_build, &bh_cli_run, &bh_cli_attach, &bh_cli_status, &bh_cli_stop,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

@@ -30,9 +30,11 @@ struct table {
 static void put(char *cell, const char *text)
 {
     size_t i = 0;
-    for (; text[i] != '\0' && i < CELL_SIZE - 1u; i++) {
-        unsigned char character = (unsigned char)text[i];
-        cell[i] = character < ' ' || character > '~' ? '?' : text[i];
+    for (; i < CELL_SIZE - 1u && text[i] != '\0'; i++) {
+        cell[i] = text[i];
+        if (text[i] < ' ' || text[i] > '~') {
+            cell[i] = '?';
+        }
     }
     cell[i] = '\0';
 }

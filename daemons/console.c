@@ -12,10 +12,12 @@
 #include "bulkhead/host_terminal.h"
 #include "daemon.h"
 
-#define PORTS_MAX  17u   /* the guest's terminal, and 16 more */
-#define QUEUE_SIZE 1024u /* QEMU's devices have less, and its virtio-mmio lets the guest choose more */
-#define POOL_SPANS 64u   /* the longest chain, in pieces: Linux has 17 when a program splices a pipe */
-#define KEPT_SIZE  65536u /* as much as a Linux program can hand to a port in one piece */
+#define PORTS_MAX 17u /* the guest's terminal, and 16 more */
+#define QUEUE_SIZE                                                                                 \
+    1024u /* QEMU's devices have less, and its virtio-mmio lets the guest choose more */
+#define POOL_SPANS                                                                                 \
+    64u /* the longest chain, in pieces: Linux has 17 when a program splices a pipe */
+#define KEPT_SIZE 65536u /* as much as a Linux program can hand to a port in one piece */
 
 static struct {
     const char *paths[PORTS_MAX];

@@ -191,8 +191,7 @@ static void listen(struct bh_console *console, struct bh_console_port *port, boo
 void bh_console_listen(struct bh_console *console, struct bh_console_port *port)
 {
     listen(console, port,
-           takes_input(console, port) &&
-               queue_of(console, port, false)->state == BH_QUEUE_RUNNING);
+           takes_input(console, port) && queue_of(console, port, false)->state == BH_QUEUE_RUNNING);
 }
 
 /* Fills the buffer that is held. True: it went to the driver. */

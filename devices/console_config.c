@@ -43,8 +43,9 @@ void bh_console_config_read(const struct bh_device *device, uint32_t offset, voi
     bh_copy(to, (const uint8_t *)&config + offset, length);
 }
 
-/* Only emerg_wr is writable, at any time, whatever the driver negotiated (VIRTIO 1.4, 5.3.5.1). Its
- * lowest byte is what counts: a driver that writes the others one by one says nothing. */
+/* Only emerg_wr is writable, at any time, whatever the driver negotiated (VIRTIO 1.4, 5.3.5.1), and its
+ * lowest byte is what counts. A front end may know only the whole space (QEMU's sends all of it for a
+ * write to any field): then the other fields are not looked at. */
 int bh_console_config_write(struct bh_device *device, uint32_t offset, const void *from,
                             uint32_t length)
 {
@@ -52,11 +53,11 @@ int bh_console_config_write(struct bh_device *device, uint32_t offset, const voi
     const uint32_t field = (uint32_t)offsetof(struct bh_console_config, emerg_wr);
     const uint8_t *bytes = from;
 
-    if (offset < field || (bh_device_features(device) & BH_CONSOLE_F_EMERG_WRITE) == 0u) {
+    if (offset + length <= field || (bh_device_features(device) & BH_CONSOLE_F_EMERG_WRITE) == 0u) {
         return BH_DENIED;
     }
-    if (offset == field && length != 0u) {
-        bh_console_emit(console, &console->ports[0], bytes[0]);
+    if (offset <= field) {
+        bh_console_emit(console, &console->ports[0], bytes[field - offset]);
     }
     return BH_OK;
 }

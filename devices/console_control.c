@@ -89,7 +89,8 @@ void bh_console_present_set(struct bh_console *console, uint32_t port, bool pres
 /* ---- to the driver ---- */
 
 /* The next message, and what is due of it; NULL: there is none. */
-static struct bh_console_port *next(const struct bh_console *console, uint32_t *id, uint32_t *message)
+static struct bh_console_port *next(const struct bh_console *console, uint32_t *id,
+                                    uint32_t *message)
 {
     for (uint32_t i = 0; i < console->port_count; i++) {
         struct bh_console_port *port = &console->ports[i];

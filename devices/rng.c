@@ -57,16 +57,19 @@ static bool have_bytes(struct bh_rng *rng)
     return rng->count != 0u;
 }
 
+static uint32_t lesser(uint64_t number, uint32_t most)
+{
+    return number < most ? (uint32_t)number : most;
+}
+
 /* Bytes go out from the end of what is there, and leave zeroes behind: none can go out twice. */
 static void answer(struct bh_rng *rng, struct bh_queue *queue)
 {
     struct bh_chain *chain = &rng->chain;
     bool limited = rng->allowance != 0u;
-    uint32_t wanted = chain->writable_bytes < rng->count ? chain->writable_bytes : rng->count;
+    uint64_t most = limited ? rng->left : rng->count;
+    uint32_t wanted = lesser(chain->writable_bytes, lesser(most, rng->count));
 
-    if (limited && rng->left < wanted) {
-        wanted = (uint32_t)rng->left;
-    }
     rng->count -= wanted;
     (void)bh_chain_write(chain, 0, &rng->bytes[rng->count], wanted);
     bh_fill(&rng->bytes[rng->count], 0, wanted);

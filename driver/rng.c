@@ -79,7 +79,7 @@ int bh_driver_rng_ask(struct bh_driver_rng *rng, uint32_t length)
 {
     struct bh_driver_rng_buffer *buffer = rng->free;
 
-    if (length == 0u || length > rng->bytes) {
+    if (length > rng->bytes) {
         return BH_INVALID;
     }
     if (buffer == NULL) {

@@ -41,7 +41,7 @@ static const struct front_end {
     const char *pci;  /* ... and on PCI */
     void (*options)(const struct bh_device_definition *device, char options[OPTIONS_MAX]);
 } front_ends[BH_DEVICE_TYPES] = {
-    [BH_DEVICE_BLK] = {"vhost-user-blk", "vhost-user-blk-pci", blk_options},
+    [BH_DEVICE_BLK] = {"vhost-user-blk", "vhost-user-blk-pci-non-transitional", blk_options},
     [BH_DEVICE_RNG] = {"vhost-user-rng", "vhost-user-rng-pci", no_options},
     [BH_DEVICE_CONSOLE] = {"vhost-user-test-device", "vhost-user-test-device-pci", console_options},
 };
@@ -88,9 +88,10 @@ void bh_qemu_add_devices(struct bh_qemu_command *command)
     bh_qemu_add(command, "socket,id=uart,fd=%s", fd);
     bh_qemu_add(command, "-serial");
     bh_qemu_add(command, "chardev:uart");
-    bh_qemu_add(command, "-global");
-    bh_qemu_add(command, guest->arch.value == BH_ARCH_ARM64 ? "virtio-mmio.force-legacy=false"
-                                                            : "virtio-pci.disable-legacy=on");
+    if (guest->arch.value == BH_ARCH_ARM64) {
+        bh_qemu_add(command, "-global");
+        bh_qemu_add(command, "virtio-mmio.force-legacy=false");
+    }
     for (uint32_t i = 0; i < guest->device_count; i++) {
         add_device(command, i);
     }

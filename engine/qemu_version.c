@@ -99,7 +99,10 @@ static void quote(const char *text, char said[BH_QEMU_SAID])
 {
     size_t i;
     for (i = 0; i + 1u < BH_QEMU_SAID && text[i] != '\0' && text[i] != '\n'; i++) {
-        said[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+        said[i] = text[i];
+        if (text[i] < ' ' || text[i] > '~') {
+            said[i] = '?';
+        }
     }
     said[i] = '\0';
 }

@@ -28,7 +28,10 @@ static void copy_printable(char *to, size_t size, const char *text)
 {
     size_t i;
     for (i = 0; i + 1u < size && text[i] != '\0'; i++) {
-        to[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+        to[i] = text[i];
+        if (text[i] < ' ' || text[i] > '~') {
+            to[i] = '?';
+        }
     }
     to[i] = '\0';
 }

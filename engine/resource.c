@@ -23,7 +23,6 @@
 /* What is being opened, for the messages. */
 struct attempt {
     const struct bh_resource *resource;
-    const struct bh_device_definition *device;
     const struct bh_text *text; /* the path as the definition has it */
     const char *path;           /* absolute */
     bool writable;
@@ -84,6 +83,13 @@ static int refuse_errno(const struct attempt *attempt, int number)
                                ? "give this user the right to write it, or say `read-only: true`"
                                : "give this user the right to read it");
         return BH_DENIED;
+    case EMFILE:
+    case ENFILE:
+        bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "host-limit", attempt->text->at,
+                           "%s cannot be opened: %s\nraise this user's limit of open files (ulimit "
+                           "-n)",
+                           attempt->path, strerror(number));
+        return BH_LIMIT;
     default:
         bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-denied",
                            attempt->text->at, "%s cannot be opened: %s", attempt->path,
@@ -185,7 +191,6 @@ int bh_resource_open(struct bh_open_resource *resource, const struct bh_platform
     bool disk = uses->type.value == BH_RESOURCE_DISK;
     const struct attempt attempt = {
         .resource = uses,
-        .device = device,
         .text = disk ? &uses->image : &uses->source,
         .path = path,
         .writable = disk && !uses->read_only.value,

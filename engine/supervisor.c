@@ -41,12 +41,49 @@ static void notify(const struct bh_supervisor *supervisor, const char *message)
 }
 
 /* ------------------------------------------------------------------------------------------------
+ * terminals */
+
+static void for_each_source(struct bh_supervisor *supervisor, void (*call)(struct bh_source *))
+{
+    for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
+        struct bh_supervised *guest = &supervisor->guests[g];
+        if (guest->backends == NULL) {
+            continue;
+        }
+        call(&guest->uart.source);
+        call(&guest->engine_source);
+        for (uint32_t d = 0; d < guest->guest->device_count; d++) {
+            struct bh_backend *backend = &guest->backends[d];
+            call(&backend->source);
+            for (uint32_t t = 0; t < backend->terminal_count; t++) {
+                call(&backend->terminals[t].source);
+            }
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
  * progress, stop */
+
+/* A reader that is slow must not keep a guest from its orderly end. */
+static void hurry_output(struct bh_supervisor *supervisor)
+{
+    bool hurried = false;
+    for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
+        const struct bh_supervised *guest = &supervisor->guests[i];
+        hurried = hurried || (guest->state == BH_SUPERVISED_STOPPING && !guest->settled);
+    }
+    if (hurried != supervisor->output.hurried) {
+        supervisor->output.hurried = hurried;
+        for_each_source(supervisor, bh_source_update);
+    }
+}
 
 void bh_supervisor_progress(struct bh_supervisor *supervisor)
 {
     bool all_settled = true;
     bool all_started = true;
+    hurry_output(supervisor);
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         const struct bh_supervised *guest = &supervisor->guests[i];
         all_settled = all_settled && guest->settled;
@@ -68,11 +105,9 @@ void bh_supervisor_stop(struct bh_supervisor *supervisor)
         return;
     }
     supervisor->stopping = true;
-    supervisor->output.hurried =
-        true; /* a reader that is slow must not keep a guest from its end */
     notify(supervisor, "STOPPING=1");
     bh_output_say(&supervisor->output,
-                  "stopping: the guests are asked to shut down (Ctrl-C ends them at once)");
+                  "stopping: the guests are asked to shut down; a second Ctrl-C ends them at once");
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         bh_supervised_stop(&supervisor->guests[i]);
     }
@@ -90,28 +125,6 @@ static void signal_received(void *context, int number)
     }
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         bh_supervised_kill(&supervisor->guests[i]);
-    }
-}
-
-/* ------------------------------------------------------------------------------------------------
- * terminals */
-
-static void for_each_source(struct bh_supervisor *supervisor, void (*call)(struct bh_source *))
-{
-    for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
-        struct bh_supervised *guest = &supervisor->guests[g];
-        if (guest->backends == NULL) {
-            continue;
-        }
-        call(&guest->uart.source);
-        call(&guest->engine_source);
-        for (uint32_t d = 0; d < guest->guest->device_count; d++) {
-            struct bh_backend *backend = &guest->backends[d];
-            call(&backend->source);
-            for (uint32_t t = 0; t < backend->terminal_count; t++) {
-                call(&backend->terminals[t].source);
-            }
-        }
     }
 }
 

@@ -151,7 +151,7 @@ const char *bh_supervised_state_name(const struct bh_supervised *guest);
 /* ------------------------------------------------------------------------------------------------
  * supervisor.c */
 
-/* A guest has started, or settled: is the platform ready, is the run over? */
+/* The state of a guest has changed: is the platform ready, in a hurry, is the run over? */
 void bh_supervisor_progress(struct bh_supervisor *supervisor);
 
 /* Stops all guests in order. */

@@ -3,8 +3,8 @@
  * The life of one guest: its back ends, its engine, what happens to them and what follows from it
  * (the states stand in supervisor.h).
  */
-#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +25,7 @@ static const char advice_reset[] =
 static const char advice_stop[] =
     "does its system react to the power key? `stop-within` gives it more time";
 static const char advice_backend[] =
-    "its lines above may tell why; the other guests go on. Start the platform again, and report it "
-    "if it happens again";
+    "its lines above may tell why; start the platform again, and report it if it happens again";
 static const char advice_engine[] =
     "the lines above may tell why; if it was killed, `dmesg` says whether the host ran out of "
     "memory";
@@ -109,13 +108,14 @@ static void say_end(const struct bh_supervised *guest)
         bh_output_say(output, "%s: %s", name, guest->detail);
         return;
     }
-    if (guest->failure == BH_RUN_BACKEND && guest->failed_backend != NULL) {
-        words = &guest->failed_backend->words;
+    if (guest->failed_backend != NULL) {
+        /* What was killed had no time to say anything about it. */
+        words = guest->failed_backend->status != -SIGKILL ? &guest->failed_backend->words : NULL;
     } else if (guest->failure == BH_RUN_ENGINE) {
         words = &guest->engine_words;
     }
     bh_output_say(output, "error: %s: %s", name, guest->detail);
-    const char *said = bh_words_said(words);
+    const char *said = words != NULL ? bh_words_said(words) : NULL;
     if (said != NULL) {
         bh_output_say(output, "  its last words: %s", said);
     }
@@ -427,6 +427,7 @@ void bh_supervised_stop(struct bh_supervised *guest)
         (void)bh_machine_shut_down(guest->machine);
         arm_stop(guest);
     }
+    bh_supervisor_progress(guest->supervisor);
 }
 
 void bh_supervised_kill(struct bh_supervised *guest)

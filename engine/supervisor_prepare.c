@@ -3,7 +3,6 @@
  * Before the start: everything that can be refused is looked at here, for all guests, so that
  * either all of them can start or nothing is started. And the end of it: what is open is closed.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -19,8 +19,8 @@
 
 #define SMALL_PIECE   256u
 #define SAY_BYTES     4096u
-#define READY_MAX     (64u * 1024u) /* used bytes below which guests are read */
-#define LINE_OVERHEAD 128u          /* label, colours, bar, end */
+#define READY_MAX     ((size_t)64 * 1024) /* used bytes below which guests are read */
+#define LINE_OVERHEAD 128u                /* label, colours, bar, end */
 
 static const char *const colours[] = {"\033[1m",  "\033[36m", "\033[33m", "\033[32m",
                                       "\033[35m", "\033[34m", "\033[31m"};

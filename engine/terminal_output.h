@@ -22,7 +22,7 @@
 
 #define BH_OUTPUT_LABEL_MAX 72u
 #define BH_OUTPUT_WIDTH_MAX 24u /* labels are aligned up to here */
-#define BH_OUTPUT_STORE     (256u * 1024u)
+#define BH_OUTPUT_STORE     ((size_t)256 * 1024)
 #define BH_OUTPUT_SELF      0u /* colour of the supervisor's own lines; guests have 1 and up */
 
 struct bh_output {

@@ -29,7 +29,8 @@
 
 static const char fd_prefix[] = "/dev/fd/";
 
-_Static_assert(sizeof(struct bh_span) == sizeof(struct iovec), "spans go to the kernel as they are");
+_Static_assert(sizeof(struct bh_span) == sizeof(struct iovec),
+               "spans go to the kernel as they are");
 _Static_assert(offsetof(struct bh_span, length) == offsetof(struct iovec, iov_len),
                "spans go to the kernel as they are");
 
@@ -103,9 +104,9 @@ static int terminal_write(void *context, const struct bh_span *spans, uint32_t c
 {
     struct bh_terminal *terminal = context;
     const struct msghdr message = message_of(spans, count);
-    ssize_t done = terminal->tty ? writev(terminal->room.fd, vector_of(spans), (int)count)
-                                 : sendmsg(terminal->room.fd, &message,
-                                           MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t done = terminal->tty
+                       ? writev(terminal->room.fd, vector_of(spans), (int)count)
+                       : sendmsg(terminal->room.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (done > 0) {
         return (int)done; /* the kernel moves less than 2 GiB at a time */
     }
@@ -126,8 +127,7 @@ static int terminal_read(void *context, const struct bh_span *spans, uint32_t co
     if (done > 0) {
         return (int)done;
     }
-    return done == 0 ? gone(terminal, "end of file")
-                     : nothing_moved(terminal, spans, count, errno);
+    return done == 0 ? gone(terminal, "end of file") : nothing_moved(terminal, spans, count, errno);
 }
 
 static void terminal_listen(void *context, bool on)

@@ -17,9 +17,9 @@ static void line_print(FILE *to, uint64_t address, uint64_t size, const char *wh
     char name[64];
 
     (void)snprintf(name, sizeof(name), "%s%s", what, detail);
-    (void)fprintf(to, "  0x%09" PRIx64 "  0x%09" PRIx64 "  %9s  %-42s%s%s\n", address,
-                  address + size - 1u, bh_size_text_make(size).text, name, *reach ? "  " : "",
-                  reach);
+    (void)fprintf(to, "  0x%09" PRIx64 "  0x%09" PRIx64 "  %9s  ", address, address + size - 1u,
+                  bh_size_text_make(size).text);
+    (void)fprintf(to, *reach ? "%-42s  %s\n" : "%s%s\n", name, reach);
 }
 
 static void placements_print(FILE *to, const struct bh_layout *layout)
@@ -53,13 +53,13 @@ static void regions_print(FILE *to, const struct bh_layout *layout)
             break;
         case BH_REGION_SHARED:
             line_print(to, region->address, region->size, "shared RAM", "",
-                       "guest, engine, all back ends of the guest");
+                       "guest, engine, all back ends");
             placements_print(to, layout);
             break;
         case BH_REGION_WINDOW:
             line_print(to, region->address, region->size, "window of ",
                        layout->guest->devices[region->device].name.text,
-                       "guest, engine, all direct back ends of the guest");
+                       "guest, engine, direct back ends");
             break;
         }
     }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The checks of a definition by name: a table of those that run here, after the file was read
- * without an error, and of those that reading itself makes. What needs the memory layout or the
- * host is checked elsewhere, into the same diagnostics.
+ * without an error, and of those that reading itself or the memory layout makes. What needs the
+ * host is checked by the engine, into the same diagnostics.
  */
 #include "check.h"
 
 struct check {
     const char *name;
     const char *reason;
-    bh_check_function *run; /* NULL: part of reading */
+    bh_check_function *run; /* NULL: part of reading, or of the layout */
 };
 
 /* In the order in which they are made: the later ones rely on the earlier ones. */
@@ -48,6 +48,14 @@ static const struct check checks[] = {
     {"open-mixed", "no open device takes the isolation from the guest's other devices",
      bh_check_open_mixed},
     {"ports", "the ports of a console have different names", bh_check_ports},
+    {"device-count", "a guest has no more devices than its machine has slots", NULL},
+    {"boot-image", "the files that a guest boots are there, may be read, and are not empty", NULL},
+    {"kernel-format", "an arm64 kernel is an uncompressed Image", NULL},
+    {"memory-size", "memory and windows of a guest fit into its machine", NULL},
+    {"window-size", "a window has room for the rings and buffers of its device", NULL},
+    {"memory-fit", "kernel, initrd and device tree fit into memory, beside what Linux needs", NULL},
+    {"memory-tight", "there is room to unpack the initrd", NULL},
+    {"build-folder", "the folder of a build can be written to", NULL},
 };
 
 #define CHECK_COUNT (sizeof(checks) / sizeof(checks[0]))

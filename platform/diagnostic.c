@@ -335,7 +335,7 @@ void bh_diagnostics_print(const struct bh_diagnostics *diagnostics, FILE *to, bo
     static const struct palette plain = {"", "", "", "", ""};
     static const struct palette bright = {"\033[1m", "\033[1;31m", "\033[1;35m", "\033[1;32m",
                                           "\033[0m"};
-    const struct entry *sorted[KEPT_MAX];
+    const struct entry *sorted[KEPT_MAX] = {NULL};
     struct cursor cursor = {diagnostics->source, NULL, 1};
 
     if (diagnostics->source != NULL) {

@@ -79,7 +79,7 @@ static int regions_make(struct bh_layout *layout, struct bh_diagnostics *diagnos
         const struct bh_number *window = &guest->devices[i].window;
         struct bh_region *region = &layout->regions[layout->region_count];
 
-        if (!bh_window_check(guest, i, diagnostics))
+        if (!bh_window_check(&guest->devices[i], diagnostics))
             return BH_INVALID;
         if (window->value > MEMORY_MAX - ram->size - windows) {
             bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-size", window->at,
@@ -110,9 +110,15 @@ static int images_place(struct bh_layout *layout, const struct bh_boot_images *i
 
     if (guest->arch.value != BH_ARCH_ARM64 || images->kernel_bytes == 0)
         return BH_OK;
+    /* Sparse files, too, so that no sum below overflows. */
     if (images->kernel_offset >= BLOCK_BYTES || kernel > MEMORY_MAX ||
-        images->initrd_bytes > MEMORY_MAX)
-        return BH_INVALID; /* not from bh_boot_images_open, or files of absurd size */
+        images->initrd_bytes > MEMORY_MAX) {
+        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-fit", guest->boot.at,
+                           "kernel or initrd of guest %s is larger than any memory it can have\n"
+                           "write the paths of a kernel and an initrd",
+                           guest->name.text);
+        return BH_INVALID;
+    }
 
     layout->tree.address = ram->address + TREE_OFFSET;
     layout->tree.size = TREE_BYTES;
@@ -129,6 +135,7 @@ static int images_place(struct bh_layout *layout, const struct bh_boot_images *i
         end = layout->initrd.address + layout->initrd.size;
     }
     const uint64_t needs = align_up(end - ram->address, BLOCK_BYTES);
+    const uint64_t enough = bh_memory_enough(layout, 1);
 
     if (needs > ram->size) {
         bh_diagnostics_add(
@@ -137,7 +144,7 @@ static int images_place(struct bh_layout *layout, const struct bh_boot_images *i
             "write memory: %s or more",
             guest->name.text, bh_size_text_make(ram->size).text,
             images->initrd_bytes > 0 ? " with the initrd" : "", bh_size_text_make(needs).text,
-            bh_size_text_make(bh_memory_enough(layout)).text);
+            bh_size_text_make(enough > needs ? enough : needs).text);
         return BH_INVALID;
     }
     return BH_OK;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Is it enough? What Linux needs of a device's window and of private RAM, so that a guest that fits
- * also works. The numbers were measured on Linux 7.2 behind QEMU 11.1; docs say nothing of them.
+ * also works. Each number was measured (Linux 7.2, QEMU 7.2 and 11.1); no specification has them.
  *
- * A window holds the device's rings and every buffer in flight, as a swiotlb pool of 2 KiB slots.
- * QEMU's virtio-mmio offers rings of 1024 entries whatever the device wants, so a ring takes 32 KiB.
+ * A window is a pool of slots of 2 KiB, in groups of 128: rings and every buffer in flight lie in
+ * it, each in one piece of at most a group. What the pool has no room for is tried again for ever:
+ * a request that never fits stops the disk for good, and a console whose receive ring cannot be
+ * filled is not there.
  */
 #include <inttypes.h>
 
@@ -18,67 +20,161 @@
 #define BLOCK_BYTES (2u * MIB)
 #define PAGE_BYTES  (64u * KIB)
 
-#define RING_BYTES     (32u * KIB)
-#define RING_BUFFERS   1024u /* a console fills its receive ring with pages */
-#define CONSOLE_BUFFER (4u * KIB)
+#define GROUP_BYTES (256u * KIB)
+#define RING_BYTES  (32u * KIB) /* of 1024 entries, the most that QEMU has */
+
+/* Linux makes requests of up to 4 MiB (BLK_DEF_MAX_SECTORS_CAP). Its pieces fill more than half of
+ * each group but one, so it takes up to 33 groups; headers take another one. */
+#define BLK_REQUEST_BYTES ((33u + 1u) * GROUP_BYTES)
+
+/* The receive ring is filled with pages: 128 entries, which is what the engine asks for. */
+#define CONSOLE_FILL_BYTES (128u * 4u * KIB)
+#define CONSOLE_SEND_BYTES (64u * KIB)
+
+/* The pool's book has 24 bytes for each slot, in one piece of at most 4 MiB. */
+#define SLOT_BYTES      (2u * KIB)
+#define SLOT_BOOK_BYTES 24u
+#define WINDOW_MAX      (4u * MIB / SLOT_BOOK_BYTES * SLOT_BYTES / PAGE_BYTES * PAGE_BYTES)
+
+/* The book of memory: 64 bytes for each page. */
+#define FRAME_BYTES      (4u * KIB)
+#define FRAME_BOOK_BYTES 64u
+
+/* What the smallest kernel takes beside its image until it has started an init. */
+#define KERNEL_BASE_BYTES (5u * MIB)
+#define KERNEL_CPU_BYTES  (1u * MIB)
 
 static uint64_t align_up(uint64_t value, uint64_t to)
 {
     return (value + to - 1u) / to * to;
 }
 
-uint64_t bh_window_smallest(const struct bh_device_definition *device)
+static uint64_t ring_pairs(const struct bh_device_definition *console)
+{
+    /* More ports than the first come with two rings each, and with two for control. */
+    return console->port_count > 0 ? console->port_count + 2u : 1u;
+}
+
+/* What no driver can do without: the rings. */
+static uint64_t rings_bytes(const struct bh_device_definition *device)
 {
     switch (device->type.value) {
     case BH_DEVICE_BLK:
-        return align_up(device->queues.value * RING_BYTES, PAGE_BYTES) + MIB;
-    case BH_DEVICE_CONSOLE: {
-        const uint64_t receivers = device->port_count > 0 ? device->port_count + 2u : 1u;
-
-        return align_up(receivers * (2u * RING_BYTES + RING_BUFFERS * CONSOLE_BUFFER) + PAGE_BYTES,
-                        PAGE_BYTES);
+        return device->queues.value * RING_BYTES;
+    case BH_DEVICE_CONSOLE:
+        return ring_pairs(device) * 2u * RING_BYTES;
+    default:
+        return RING_BYTES;
     }
+}
+
+uint64_t bh_window_for_linux(const struct bh_device_definition *device)
+{
+    switch (device->type.value) {
+    case BH_DEVICE_BLK:
+        return align_up(rings_bytes(device), GROUP_BYTES) + BLK_REQUEST_BYTES;
+    case BH_DEVICE_CONSOLE:
+        return align_up(rings_bytes(device) + ring_pairs(device) * CONSOLE_FILL_BYTES +
+                            CONSOLE_SEND_BYTES,
+                        PAGE_BYTES);
     default:
         return PAGE_BYTES;
     }
 }
 
-bool bh_window_check(const struct bh_guest *guest, uint32_t device,
-                     struct bh_diagnostics *diagnostics)
+static void window_say(const struct bh_device_definition *device, enum bh_severity severity,
+                       uint64_t cure, const char *bound, const char *why,
+                       struct bh_diagnostics *diagnostics)
 {
-    const struct bh_device_definition *definition = &guest->devices[device];
-    const uint64_t size = definition->window.value;
-    const uint64_t smallest = bh_window_smallest(definition);
+    bh_diagnostics_add(diagnostics, severity, "window-size", device->window.at,
+                       "window of device %s is %s, %s\nwrite window: %s%s", device->name.text,
+                       bh_size_text_make(device->window.value).text, why,
+                       bh_size_text_make(cure).text, bound);
+}
 
-    if (size % PAGE_BYTES != 0) {
-        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "window-size", definition->window.at,
-                           "window of device %s is %s, not a multiple of 64K\nwrite window: %s",
-                           definition->name.text, bh_size_text_make(size).text,
-                           bh_size_text_make(align_up(size, PAGE_BYTES)).text);
+bool bh_window_check(const struct bh_device_definition *device, struct bh_diagnostics *diagnostics)
+{
+    static const char *const fate[BH_DEVICE_TYPES] = {
+        [BH_DEVICE_BLK] = "too small for Linux: a large request would never fit, and the disk stop",
+        [BH_DEVICE_RNG] = "too small for Linux",
+        [BH_DEVICE_CONSOLE] = "too small for Linux: it cannot fill the receive rings, and gives up",
+    };
+    const uint64_t size = device->window.value;
+    const uint64_t least = align_up(rings_bytes(device) + 1u, PAGE_BYTES);
+    const uint64_t enough = bh_window_for_linux(device);
+
+    if (size < least || size % PAGE_BYTES != 0) {
+        window_say(device, BH_SEVERITY_ERROR, size < least ? least : align_up(size, PAGE_BYTES),
+                   size < least ? " or more" : "",
+                   size < least ? "too small for the rings" : "not a multiple of 64K", diagnostics);
         return false;
     }
-    if (size < smallest) {
-        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "window-size", definition->window.at,
-                           "window of device %s is %s; its driver needs %s for rings and buffers\n"
-                           "write window: %s or more",
-                           definition->name.text, bh_size_text_make(size).text,
-                           bh_size_text_make(smallest).text, bh_size_text_make(smallest).text);
-        return false;
-    }
+    if (size < enough)
+        window_say(device, BH_SEVERITY_WARNING, enough, " or more", fate[device->type.value],
+                   diagnostics);
+    if (size > WINDOW_MAX)
+        window_say(device, BH_SEVERITY_WARNING, WINDOW_MAX, " or less",
+                   "too large for Linux: it cannot allocate the book of the pool", diagnostics);
     return true;
 }
 
-uint64_t bh_memory_enough(const struct bh_layout *layout)
+/* What a block of memory of that size takes: the kernel's allocator gives powers of two, and finds
+ * one of them only where RAM is not in pieces yet. */
+static uint64_t block_bytes(uint64_t size)
 {
-    const uint64_t end = layout->initrd.size > 0 ? layout->initrd.address + layout->initrd.size
-                                                 : layout->kernel.address + layout->kernel.size;
+    uint64_t power = FRAME_BYTES;
 
-    return align_up(end - layout->regions[0].address, BLOCK_BYTES);
+    while (power < size)
+        power *= 2u;
+    return power + power / 2u;
+}
+
+static uint64_t books_bytes(const struct bh_layout *layout)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < layout->region_count; i++) {
+        const struct bh_region *region = &layout->regions[i];
+
+        bytes += region->size / FRAME_BYTES * FRAME_BOOK_BYTES;
+        if (region->kind == BH_REGION_WINDOW)
+            bytes += block_bytes(region->size / SLOT_BYTES * SLOT_BOOK_BYTES);
+    }
+    return bytes;
+}
+
+uint64_t bh_memory_enough(const struct bh_layout *layout, uint64_t unpacked)
+{
+    return align_up(layout->kernel.size + layout->initrd.size * (1u + unpacked) +
+                        books_bytes(layout) + KERNEL_BASE_BYTES +
+                        layout->guest->cpus.value * KERNEL_CPU_BYTES,
+                    BLOCK_BYTES);
 }
 
 int bh_memory_check(const struct bh_layout *layout, struct bh_diagnostics *diagnostics)
 {
-    (void)layout;
-    (void)diagnostics;
+    const struct bh_guest *guest = layout->guest;
+    const uint64_t ram = layout->regions[0].size;
+    const uint64_t least = bh_memory_enough(layout, 1);
+    const uint64_t enough = bh_memory_enough(layout, 3);
+
+    if (ram < least) {
+        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-fit", guest->memory.at,
+                           "memory of guest %s is %s; to start it needs %s, %s of it to keep the "
+                           "books of memory and windows\nwrite memory: %s or more%s",
+                           guest->name.text, bh_size_text_make(ram).text,
+                           bh_size_text_make(least).text,
+                           bh_size_text_make(align_up(books_bytes(layout), MIB)).text,
+                           bh_size_text_make(least).text,
+                           layout->region_count > 1 ? ", or make windows smaller" : "");
+        return BH_INVALID;
+    }
+    if (ram < enough)
+        bh_diagnostics_add(diagnostics, BH_SEVERITY_WARNING, "memory-tight", guest->memory.at,
+                           "memory of guest %s is %s; if its initrd of %s is compressed, there may "
+                           "be no room to unpack it\nwrite memory: %s or more",
+                           guest->name.text, bh_size_text_make(ram).text,
+                           bh_size_text_make(align_up(layout->initrd.size, MIB)).text,
+                           bh_size_text_make(enough).text);
     return BH_OK;
 }

@@ -8,17 +8,19 @@
 
 #include "bulkhead/platform_layout.h"
 
-/* Bytes that the window of a device must have for its driver to work at all. */
-uint64_t bh_window_smallest(const struct bh_device_definition *device);
+/* Bytes that the window of a device must have for Linux' driver of it. */
+uint64_t bh_window_for_linux(const struct bh_device_definition *device);
 
-/* Whether the window of a device is of use; if not, it is said. */
-bool bh_window_check(const struct bh_guest *guest, uint32_t device,
-                     struct bh_diagnostics *diagnostics);
+/* Whether a driver can use the window of a device at all; if not, it is said. What Linux cannot use
+ * is a warning: other drivers make smaller requests. */
+bool bh_window_check(const struct bh_device_definition *device, struct bh_diagnostics *diagnostics);
 
-/* RAM with which a kernel that is placed starts its init, by estimate: a multiple of 2M. */
-uint64_t bh_memory_enough(const struct bh_layout *layout);
+/* RAM with which a kernel that is placed starts its init, by estimate: a multiple of 2M. The
+ * initrd is `unpacked` times as large when it is unpacked. */
+uint64_t bh_memory_enough(const struct bh_layout *layout, uint64_t unpacked);
 
-/* Says so if RAM is less than that. BH_OK, BH_INVALID. */
+/* Says so if RAM is less: an error for what cannot start, a warning for what may not. BH_OK,
+ * BH_INVALID. */
 int bh_memory_check(const struct bh_layout *layout, struct bh_diagnostics *diagnostics);
 
 #endif

@@ -121,14 +121,10 @@ static enum fault apply_unit(const struct bh_schema_key *key, const char *text, 
     return FINE;
 }
 
-/* How it is written: "128 MiB" is 128M. */
+/* How it is to be written: "128 MiB" is 128M. */
 static bool is_written(const char *text, const struct unit *unit)
 {
-    size_t length = strlen(text);
-    size_t unit_length = strlen(unit->write);
-
-    return strcmp(unit->word, unit->write) == 0 && length >= unit_length &&
-           strchr(text, ' ') == NULL;
+    return strcmp(unit->word, unit->write) == 0 && strchr(text, ' ') == NULL;
 }
 
 static void say_other(const struct bh_reader *reader, const struct bh_schema_key *key,
@@ -144,14 +140,19 @@ static void say_other(const struct bh_reader *reader, const struct bh_schema_key
 /* 1:30 is ninety in YAML 1.1, and a word in YAML 1.2. */
 static bool is_base_60(const char *text, uint64_t *seconds)
 {
-    unsigned minutes = 0;
-    unsigned rest = 0;
-    char behind = 0;
+    uint64_t minutes = 0;
+    uint64_t rest = 0;
+    enum fault fault = read_digits(&text, &minutes);
 
-    if (sscanf(text, "%4u:%2u%c", &minutes, &rest, &behind) != 2) {
+    if (fault != FINE || *text != ':' || minutes > UINT32_MAX) {
         return false;
     }
-    *seconds = (uint64_t)minutes * 60 + rest;
+    text++;
+    fault = read_digits(&text, &rest);
+    if ((fault != FINE && fault != LEADING_ZERO) || *text != '\0' || rest >= 60) {
+        return false;
+    }
+    *seconds = minutes * 60 + rest;
     return true;
 }
 

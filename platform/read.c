@@ -100,7 +100,7 @@ static int read_tree(struct bh_reader *reader, const struct bh_yaml_node *root,
         return error;
     }
     bh_walk(reader, root, platform);
-    if (!reader->no_memory && bh_diagnostics_errors(reader->diagnostics) == 0) {
+    if (!reader->no_memory && bh_diagnostics_errors(reader->diagnostics) == reader->errors) {
         bh_checks_run(reader, platform);
     }
     return reader->no_memory ? say_no_memory(reader->diagnostics) : BH_OK;
@@ -135,9 +135,9 @@ int bh_platform_read(struct bh_platform **platform, const char *path,
                      struct bh_diagnostics *diagnostics)
 {
     struct owned_platform *owned = calloc(1, sizeof(*owned));
-    struct bh_reader reader = {.diagnostics = diagnostics};
+    struct bh_reader reader = {.diagnostics = diagnostics,
+                               .errors = bh_diagnostics_errors(diagnostics)};
     struct bh_arena meanwhile = {NULL};
-    uint32_t errors = bh_diagnostics_errors(diagnostics);
     int error;
 
     *platform = NULL;
@@ -149,7 +149,7 @@ int bh_platform_read(struct bh_platform **platform, const char *path,
     error = owned->platform.path == NULL ? say_no_memory(diagnostics)
                                          : read_file(&reader, &meanwhile, &owned->platform);
     bh_arena_finish(&meanwhile);
-    if (error == BH_OK && bh_diagnostics_errors(diagnostics) != errors) {
+    if (error == BH_OK && bh_diagnostics_errors(diagnostics) != reader.errors) {
         error = BH_INVALID;
     }
     if (error != BH_OK) {
@@ -172,9 +172,10 @@ void bh_platform_destroy(struct bh_platform *platform)
 
 int bh_platform_path(const struct bh_platform *platform, const char *text, char *to, size_t size)
 {
-    bool absolute = text[0] == '/';
-    int length =
-        snprintf(to, size, "%s%s%s", absolute ? "" : platform->folder, absolute ? "" : "/", text);
+    /* Below "/" the folder adds nothing but the slash. */
+    const char *folder =
+        text[0] == '/' || strcmp(platform->folder, "/") == 0 ? "" : platform->folder;
+    int length = snprintf(to, size, "%s%s%s", folder, text[0] == '/' ? "" : "/", text);
 
     return length < 0 || (size_t)length >= size ? BH_LIMIT : BH_OK;
 }

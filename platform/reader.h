@@ -14,6 +14,7 @@
 struct bh_reader {
     struct bh_diagnostics *diagnostics;
     struct bh_arena *arena; /* of the platform: what is read stays there */
+    uint32_t errors;        /* that were in `diagnostics` before */
     bool no_memory;         /* something was not read for want of memory */
 };
 

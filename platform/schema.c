@@ -77,9 +77,9 @@ static const struct bh_schema_word words_accelerator[] = {
 /* What a window must hold by default: the rings, and the requests in flight that keep the device
  * busy. Linux rounds each buffer up to slots of 2 KiB. */
 static const uint64_t window_fallbacks[BH_DEVICE_TYPES] = {
-    [BH_DEVICE_BLK] = 4 * M,
+    [BH_DEVICE_BLK] = 16 * M,
     [BH_DEVICE_RNG] = 256 * K,
-    [BH_DEVICE_CONSOLE] = 512 * K,
+    [BH_DEVICE_CONSOLE] = 5 * M,
 };
 
 static const struct bh_schema_key device_keys[] = {

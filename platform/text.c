@@ -148,9 +148,11 @@ static unsigned smallest(unsigned a, unsigned b, unsigned c)
     return least < c ? least : c;
 }
 
-static char small(char letter)
+static unsigned small(char letter)
 {
-    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+    unsigned value = (unsigned char)letter;
+
+    return value >= 'A' && value <= 'Z' ? value - 'A' + 'a' : value;
 }
 
 /* Letters, large or small, to insert, drop or change until `a` is `b`; both have at most WORD_MAX letters. */

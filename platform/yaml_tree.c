@@ -23,7 +23,7 @@
 struct builder {
     struct bh_arena *arena;
     struct bh_diagnostics *diagnostics;
-    struct bh_yaml_node *open[BH_YAML_DEPTH_MAX]; /* maps and lists that have not ended */
+    struct bh_yaml_node *innermost; /* map or list that has not ended; NULL: none */
     uint32_t depth;
     uint32_t nodes;
     struct bh_yaml_node *root;
@@ -79,6 +79,15 @@ static int bad_character(struct bh_diagnostics *diagnostics, struct bh_origin at
     return BH_INVALID;
 }
 
+/* libyaml compares each %TAG with all before it, and no tag is allowed anyway. */
+static int bad_directive(struct bh_diagnostics *diagnostics, struct bh_origin at)
+{
+    at.length = 4;
+    bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "tag", at,
+                       "tags are not supported\nremove the line");
+    return BH_INVALID;
+}
+
 /* Every character of the text, before anything believes in it. */
 static int check_characters(const char *text, size_t length, struct bh_diagnostics *diagnostics)
 {
@@ -86,8 +95,12 @@ static int check_characters(const char *text, size_t length, struct bh_diagnosti
     const char *end = text + length;
 
     while (text < end) {
-        uint32_t character = bh_character_next(&text, end);
+        uint32_t character;
 
+        if (at.column == 1 && end - text >= 4 && memcmp(text, "%TAG", 4) == 0) {
+            return bad_directive(diagnostics, at);
+        }
+        character = bh_character_next(&text, end);
         if (character == '\n') {
             at.line++;
             at.column = 1;
@@ -127,7 +140,7 @@ static bool is_clean(const char *text, size_t length, bool breaks)
 /* A new node where the next one belongs: an entry of the innermost map or list, or the root. */
 static int node_add(struct builder *b, struct bh_yaml_node **added, struct bh_origin at)
 {
-    struct bh_yaml_node *parent = b->depth == 0 ? NULL : b->open[b->depth - 1];
+    struct bh_yaml_node *parent = b->innermost;
     struct bh_yaml_node *node;
 
     if (b->nodes == BH_YAML_NODES_MAX) {
@@ -145,6 +158,7 @@ static int node_add(struct builder *b, struct bh_yaml_node **added, struct bh_or
     node->at = at;
     node->key = b->key;
     node->key_at = b->key_at;
+    node->parent = parent;
     b->key = NULL;
     if (parent == NULL) {
         b->root = node;
@@ -163,12 +177,12 @@ static int node_add(struct builder *b, struct bh_yaml_node **added, struct bh_or
 
 static bool awaits_key(const struct builder *b)
 {
-    return b->depth != 0 && b->open[b->depth - 1]->kind == BH_YAML_MAP && b->key == NULL;
+    return b->innermost != NULL && b->innermost->kind == BH_YAML_MAP && b->key == NULL;
 }
 
 static int take_key(struct builder *b, const char *text, size_t length, struct bh_origin at)
 {
-    const struct bh_yaml_node *map = b->open[b->depth - 1];
+    const struct bh_yaml_node *map = b->innermost;
 
     if (length == 0) {
         return SAY(b, "syntax", at, "a key is missing before the ':'");
@@ -267,7 +281,8 @@ static int take_start(struct builder *b, const yaml_event_t *event, enum bh_yaml
         return error;
     }
     node->kind = kind;
-    b->open[b->depth++] = node;
+    b->innermost = node;
+    b->depth++;
     return BH_OK;
 }
 
@@ -293,7 +308,10 @@ static int take_event(struct builder *b, const yaml_event_t *event)
         return take_start(b, event, BH_YAML_MAP);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
-        b->depth--;
+        if (b->innermost != NULL) {
+            b->innermost = b->innermost->parent;
+            b->depth--;
+        }
         return BH_OK;
     default:
         return BH_OK; /* the stream's begin and end, the document's end */
@@ -312,6 +330,10 @@ static const struct problem problems[] = {
      "put a value that begins with it into quotes"},
     {"found unknown escape character", "YAML has no such escape",
      "write \\\\ for a backslash, or use single quotes"},
+    {"did not find expected node content", "a value is missing here",
+     "write one, or remove the sign that promises one"},
+    {"found unknown directive name", "there is no such directive",
+     "a line that begins with % is for YAML itself: remove it"},
     {"found incompatible YAML document", "this version of YAML is not known",
      "remove the %YAML line"},
     {"mapping values are not allowed in this context", "a ':' where no key can be",

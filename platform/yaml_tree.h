@@ -28,6 +28,7 @@ struct bh_yaml_node {
     struct bh_origin key_at;
     struct bh_yaml_node *first; /* entries of a map or list */
     struct bh_yaml_node *last;
+    struct bh_yaml_node *parent;
     struct bh_yaml_node *next; /* the next entry of the map or list that it belongs to */
     uint32_t count;            /* of entries */
 };

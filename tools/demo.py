@@ -138,13 +138,14 @@ def show_memory(platform):
     show(platform.ask("status", PLATFORM))
     print()
     for guest in json.loads(platform.ask("status", "--json", PLATFORM))["guests"]:
-        windows = sum(device["window"] for device in guest["devices"])
+        windows, private = guest["memory"]["shared"], guest["memory"]["private"]
         for device in guest["devices"]:
-            if not device["mapped"] or device["mapped"] > windows:
+            others = [name for name in device["mapped_windows"] if name.split("/")[0] != guest["name"]]
+            if not device["mapped"] or device["mapped"] > windows or others:
                 raise Failure(f"{guest['name']}/{device['name']} has mapped {device['mapped']} "
-                              f"bytes, the windows have {windows}")
-        held(f"{guest['name']:8} no device's process has more than the windows, {windows // MIB}M "
-             f"of {guest['memory'] // MIB}M")
+                              f"bytes ({', '.join(device['mapped_windows'])})")
+        held(f"{guest['name']:8} {private // MIB}M of its {(windows + private) // MIB}M are its own: "
+             "no other process but the engine has them")
 
 
 def first_boot(platform, letter):

@@ -20,7 +20,7 @@ struct bh_watch {
      * which). Level-triggered. May remove any watch, itself included. */
     void (*ready)(struct bh_watch *watch);
     void *context;
-    bool room;  /* waits until it can be written; one descriptor has one watch (dup makes another) */
+    bool room; /* waits until it can be written; one descriptor has one watch (dup makes another) */
     bool added; /* kept by the poller */
 };
 

@@ -94,12 +94,21 @@ int bh_vu_on_set_features(struct bh_vu_backend *backend, struct bh_vu_incoming *
     return BH_OK;
 }
 
+/* A device without a configuration space has no use for its messages, and QEMU warns about them. */
+static uint64_t offered_protocol(const struct bh_vu_backend *backend)
+{
+    const struct bh_device *device = backend->device;
+
+    return device->class->config_size(device) != 0u
+               ? BH_VU_PROTOCOL_FEATURES
+               : BH_VU_PROTOCOL_FEATURES & ~BH_VU_PROTOCOL_F_CONFIG;
+}
+
 int bh_vu_on_get_protocol_features(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                                    struct bh_vu_outgoing *reply)
 {
-    (void)backend;
     (void)message;
-    return reply_u64(reply, BH_VU_PROTOCOL_FEATURES);
+    return reply_u64(reply, offered_protocol(backend));
 }
 
 int bh_vu_on_set_protocol_features(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
@@ -108,7 +117,7 @@ int bh_vu_on_set_protocol_features(struct bh_vu_backend *backend, struct bh_vu_i
     uint64_t value = message->payload.u64;
 
     (void)reply;
-    if ((value & ~BH_VU_PROTOCOL_FEATURES) != 0u) {
+    if ((value & ~offered_protocol(backend)) != 0u) {
         return bh_vu_because(backend, BH_INVALID, "protocol features that were not offered");
     }
     if (bh_vu_rings_running(backend) && value != backend->session.protocol) {

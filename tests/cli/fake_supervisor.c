@@ -28,7 +28,6 @@ static struct {
     char status[STATUS_MAX];
     int deaf_fd;
     int looks_left; /* until it ends; -1: not asked to */
-    const char *stopped;
 } self = {.terminal = {.fd = -1}, .deaf_fd = -1, .looks_left = -1};
 
 static char *status(void *context)

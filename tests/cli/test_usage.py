@@ -66,7 +66,8 @@ class Usage(cli.Case):
     def test_usage_mistakes_in_arguments(self):
         for words, text in ((['check'], "needs an argument: 'FILE'"), (['check', 'a', 'b'], "'b'"),
                             (['check', ''], 'empty'), (['attach'], 'needs an argument'), (['attach', 'a//b'], 'a//b'),
-                            (['attach', 'a/b/c/d/e'], 'up to 4'), (['attach', '/'], "'/'"), (['stop', 'a/b/c'], 'up to 2'),
+                            (['attach', 'a/b/c/d/e'], 'up to 4'), (['attach', '/'], "'/'"),
+                            (['stop', 'a/b/c'], 'up to 2'),
                             (['stop', 'a/'], 'a/'), (['attach', 'x' * 500], 'names nothing')):
             self.refused(self.run_cli(*words), text, status=2)
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Golden files of the definition: pass/NAME.yaml and fail/NAME.yaml, each with its exact output in NAME.out.
 
-The output is definition-dump's: diagnostics, and for a good definition each value and where it stands (line:column+length).
-Two more tests hold the set itself: every key of the table is wrong somewhere in each way that it can be wrong, and every
-named check finds something somewhere.
+The output is definition-dump's: diagnostics, and for a good definition each value and where it stands
+(line:column+length). Two more tests hold the set itself: every key of the table is wrong somewhere in each way that it
+can be wrong, and every named check finds something somewhere.
 
 After a change that is meant to change the output, write the golden files again and READ the difference:
 
@@ -27,8 +27,9 @@ import tap  # noqa: E402
 DUMP = os.path.abspath(os.environ['DEFINITION_DUMP'])
 FIRST_LINE = re.compile(r'^\S+?\.yaml(?::\d+:\d+)?: (?:error|warning): (.*) \[([a-z-]+)\]$', re.MULTILINE)
 
-# Checks that no YAML file of one line each can show: test_inputs.py does.
-ELSEWHERE = {'file'}
+# Checks that these files cannot show: of the file itself (test_inputs.py), and of the layout and the images.
+ELSEWHERE = {'file', 'device-count', 'boot-image', 'kernel-format', 'memory-size', 'window-size', 'memory-fit',
+             'memory-tight', 'build-folder'}
 
 
 def dump(*arguments):
@@ -64,6 +65,16 @@ class Golden(unittest.TestCase):
             self.assertIn(': error: ', case.with_suffix('.out').read_text(), case.name)
         for case in cases('pass'):
             self.assertNotIn(': error: ', case.with_suffix('.out').read_text(), case.name)
+
+
+class Examples(unittest.TestCase):
+    def test_examples_are_good(self):
+        examples = sorted((HERE.parent.parent / 'examples').glob('*/*.yaml'))
+        self.assertNotEqual([], examples)
+        for example in examples:
+            code, output = dump(str(example))
+            self.assertEqual(0, code, output)
+            self.assertNotIn('warning: ', output)
 
 
 class Complete(unittest.TestCase):
@@ -117,6 +128,15 @@ class Complete(unittest.TestCase):
         found = {check for _, check in self.found + warned}
         self.assertEqual(0, code)
         self.assertEqual(listed - ELSEWHERE, found)
+
+    def test_every_name_in_the_sources_is_listed(self):
+        pattern = re.compile(r'(?:BH_SEVERITY_[A-Z]+,|(?:SAY|WARN)\([a-z>-]+,)\s*"([a-z-]+)"')
+        listed = {line.split(':')[0] for line in dump('--checks')[1].splitlines()}
+        used = set()
+        for source in (HERE.parent.parent / 'platform').glob('*.c'):
+            used |= set(pattern.findall(source.read_text()))
+        self.assertLess(20, len(used))
+        self.assertEqual(set(), used - listed)
 
 
 def add_case(case, status):

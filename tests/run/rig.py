@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -67,9 +68,18 @@ def linux(devices, **more):
 
 def usual(disk):
     """The devices of a guest of the example."""
-    return {"root": {"type": "blk", "resource": disk, "window": "4M"},
+    return {"root": {"type": "blk", "resource": disk, "window": "8M"},
             "entropy": {"type": "rng", "resource": "random", "window": "1M"},
-            "terminal": {"type": "console", "window": "1M"}}
+            "terminal": {"type": "console", "window": "5M"}}
+
+
+def yaml(value):
+    """A value as YAML in one line; a size or a time is no text, so it has no quotes."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key}: {yaml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]+[KMGs]", value):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def descendants(pid):
@@ -228,14 +238,14 @@ class Rig(unittest.TestCase):
         return path
 
     def define(self, guests, disks=(), name="test", read_only=False, **more):
-        """Writes a definition (JSON is YAML too); a disk resource has the name of its file."""
+        """Writes a definition; a disk resource has the name of its file."""
         resources = {"random": {"type": "entropy"}}
         resources.update({disk.stem: {"type": "disk", "image": str(disk), "read-only": read_only}
                           for disk in disks})
         definition = {"bulkhead": 1, "name": name, "resources": resources, "guests": guests}
         definition.update(more)
         path = self.folder / f"{name}.yaml"
-        path.write_text(json.dumps(definition, indent=2) + "\n")
+        path.write_text("".join(f"{key}: {yaml(item)}\n" for key, item in definition.items()))
         return path
 
     def run_platform(self, definition, **more):

@@ -7,7 +7,6 @@ import concurrent.futures
 import os
 import pathlib
 import re
-import unittest
 
 import rig
 
@@ -21,7 +20,7 @@ def shared_bytes(pid):
     """What of guests' memory that process has mapped: read here, beside what `status` says."""
     total = 0
     for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
-        found = re.match(r"([0-9a-f]+)-([0-9a-f]+) .*/memfd:bulkhead", line)
+        found = re.match(r"([0-9a-f]+)-([0-9a-f]+) .*/memfd:bulkhead:", line)
         if found:
             total += int(found.group(2), 16) - int(found.group(1), 16)
     return total
@@ -89,17 +88,23 @@ class Boot(rig.Rig):
 
     def test_back_ends_have_the_windows_and_nothing_else(self):
         run = self.run_two()
-        answer, _ = run.control().call(request="status")
-        guests = {guest["name"]: guest for guest in answer["status"]["guests"]}
-        self.assertEqual(guests["cluster"]["memory"], (128 + 6) << 20)
-        self.assertEqual(guests["ivi"]["memory"], (256 + 6) << 20)
-        for guest in guests.values():
+        for name, private in (("cluster", 128 << 20), ("ivi", 256 << 20)):
+            guest = run.guest(name)
             windows = sum(device["window"] for device in guest["devices"])
+            self.assertEqual(guest["memory"], {"private": private, "shared": windows})
             for device in guest["devices"]:
                 self.assertGreaterEqual(device["mapped"], device["window"], device)
                 self.assertLessEqual(device["mapped"], windows, device)
+                self.assertEqual({window.split("/")[0] for window in device["mapped_windows"]}, {name})
                 if os.geteuid() == 0:  # to its own user a back end is a stranger
                     self.assertEqual(shared_bytes(device["pid"]), device["mapped"], device)
+        self.assertEqual(run.stop(), rig.OK, run.tail())
+
+    def test_terminal_has_one_user_at_a_time(self):
+        run = self.run_one()
+        run.shell("cluster")
+        with self.assertRaisesRegex(rig.Failure, "detach"):
+            run.attach("cluster")
         self.assertEqual(run.stop(), rig.OK, run.tail())
 
     def test_twelve_windows_that_are_larger_than_the_memory(self):

@@ -4,7 +4,6 @@
 import os
 import signal
 import subprocess
-import unittest
 
 import rig
 
@@ -63,9 +62,12 @@ class ByAGuest(rig.Rig):
 
     def test_reset_that_is_allowed(self):
         run = self.run_one(**{"on-reset": "restart"})
-        run.shell("cluster").type("reboot")
+        shell = run.shell("cluster")
+        shell.type("reboot")
         run.wait_for("cluster: ready, boot 2 ")
-        self.assertEqual(run.shell("cluster").command("echo alive")[0], "alive")
+        shell.expect("boot 2 ")
+        shell.prompt("cluster")
+        self.assertEqual(shell.command("echo alive")[0], "alive")
         self.assertEqual(run.stop(), rig.OK, run.tail())
 
     def deaf(self):
@@ -73,6 +75,7 @@ class ByAGuest(rig.Rig):
         guest = rig.linux(rig.usual("cluster"), **{"stop-within": "2s"})
         guest["boot"]["command-line"] = rig.LINUX + " init=/bin/sh"
         run = self.run_platform(self.define({"cluster": guest}, [self.disk()]))
+        run.wait_for("cluster: runs")
         run.attach("cluster").expect("# ")
         return run
 

@@ -29,8 +29,9 @@ static void features_set(struct bh_device *device)
 
 static uint32_t config_size(const struct bh_device *device)
 {
-    (void)device;
-    return ECHO_CONFIG;
+    const struct echo *echo = device->class_data;
+
+    return echo->no_config ? 0 : ECHO_CONFIG;
 }
 
 static void config_read(const struct bh_device *device, uint32_t offset, void *to, uint32_t length)

@@ -186,11 +186,12 @@ void rig_expect(struct rng_rig *rig, uint16_t head, uint32_t length, uint32_t ro
     }
 }
 
-void rig_expect_failure(struct rng_rig *rig)
+void rig_expect_failure(struct rng_rig *rig, const char *reason)
 {
     guest_expect_nothing(&rig->guest);
     assert_int_equal(rig->failures, 1);
     assert_true((rig->device.status & BH_STATUS_NEEDS_RESET) != 0);
     assert_int_equal(rig->queue.fault.error, BH_PROTOCOL);
+    assert_string_equal(rig->queue.fault.reason, reason);
     assert_int_equal(rig->queue.in_flight, 0);
 }

@@ -65,7 +65,7 @@ void rig_kick(struct rng_rig *rig);
 uint32_t rig_take(struct rng_rig *rig, uint16_t head);
 /* The same, with `length` bytes, and behind them nothing was written up to `room`. */
 void rig_expect(struct rng_rig *rig, uint16_t head, uint32_t length, uint32_t room);
-/* The device needs a reset, and nothing came back. */
-void rig_expect_failure(struct rng_rig *rig);
+/* The device needs a reset for this reason, and nothing came back. */
+void rig_expect_failure(struct rng_rig *rig, const char *reason);
 
 #endif

@@ -194,6 +194,7 @@ static void test_driver_rng_ring_is_full(void **state)
 {
     struct fixture *f = *state;
     struct fake_chain chain;
+    unsigned left = 0;
 
     fake_finish(&f->device);
     prepare(f, (f->setup.features & BH_F_RING_PACKED) != 0);
@@ -201,11 +202,17 @@ static void test_driver_rng_ring_is_full(void **state)
     assert_int_equal(bh_driver_rng_init(&f->rng, &f->setup), BH_OK);
     ask(f, 8, &chain);
     assert_int_equal(bh_driver_rng_ask(&f->rng, 8), BH_OK);
-    assert_int_equal(bh_driver_rng_ask(&f->rng, 8), BH_AGAIN);
+    for (unsigned i = 0; i < 2 * BUFFERS; i++) {
+        assert_int_equal(bh_driver_rng_ask(&f->rng, 8), BH_AGAIN);
+    }
     fake_push(&f->device, 0, chain.id, 8, chain.slots);
     assert_int_equal(collect(f), 8);
     assert_int_equal(bh_driver_rng_ask(&f->rng, 8), BH_OK);
     assert_int_equal(bh_driver_rng_ask(&f->rng, 8), BH_AGAIN);
+    for (const struct bh_driver_rng_buffer *free = f->rng.free; free != NULL; free = free->next) {
+        left++;
+    }
+    assert_int_equal(left, BUFFERS - 2);
 }
 
 static void expect_refusal(struct fixture *f, int error)
@@ -216,9 +223,17 @@ static void expect_refusal(struct fixture *f, int error)
     prepare(f, false);
 }
 
+static int no_device_id(struct bh_transport *transport, uint32_t *id)
+{
+    (void)transport;
+    *id = BH_ID_RNG;
+    return BH_GONE;
+}
+
 static void test_driver_rng_does_not_begin(void **state)
 {
     struct fixture *f = *state;
+    struct bh_transport_ops ops;
 
     fake_finish(&f->device);
     prepare(f, false);
@@ -228,6 +243,10 @@ static void test_driver_rng_does_not_begin(void **state)
     expect_refusal(f, BH_INVALID);
     f->device.id = BH_ID_BLK;
     expect_refusal(f, BH_UNSUPPORTED);
+    ops = *f->device.transport.ops;
+    ops.device_id = no_device_id;
+    f->device.transport.ops = &ops;
+    expect_refusal(f, BH_GONE);
     f->device.offered = 0;
     expect_refusal(f, BH_UNSUPPORTED);
     f->device.start_error = BH_GONE;

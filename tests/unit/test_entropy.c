@@ -212,6 +212,7 @@ static void test_entropy_descriptor_that_does_not_wait(void **state)
     struct fixture *f = *state;
     assert_int_equal(fcntl(f->ends[0], F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(create(f, f->path), BH_OK);
+    assert_int_equal(fcntl(f->ends[0], F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(ask(f, 8), BH_AGAIN);
     assert_int_equal(bh_loop_turn(&f->loop, 300), BH_OK);
     assert_int_equal(f->ready, 0);

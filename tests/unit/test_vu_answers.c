@@ -57,6 +57,19 @@ static void test_vu_replies_that_nobody_reads(void **state)
     assert_int_equal(vu->closed, 1);
 }
 
+/* [BH-DEV-3] A device without a configuration space offers no messages for it, and takes none. */
+static void test_vu_no_config(void **state)
+{
+    struct vu *vu = *state;
+    uint64_t all = VU_ALL_PROTOCOL;
+    uint64_t offered = all & ~BH_VU_PROTOCOL_F_CONFIG;
+
+    vu->echo.no_config = true;
+    assert_int_equal(vu_ask_u64(vu, BH_VU_GET_PROTOCOL_FEATURES), offered);
+    vu_tell(vu, BH_VU_SET_PROTOCOL_FEATURES, &offered, 8, NULL, 0);
+    assert_int_not_equal(vu_ack(vu, BH_VU_SET_PROTOCOL_FEATURES, &all, 8, NULL, 0), 0);
+}
+
 /* [BH-DEV-3] */
 static void test_vu_features_that_were_not_offered(void **state)
 {
@@ -82,6 +95,7 @@ int main(void)
         VU_SPLIT(test_vu_no_answer_without_reply_ack),
         VU_SPLIT(test_vu_one_answer_only),
         VU_SPLIT(test_vu_replies_that_nobody_reads),
+        VU_SPLIT(test_vu_no_config),
         VU_SPLIT(test_vu_features_that_were_not_offered),
     };
 

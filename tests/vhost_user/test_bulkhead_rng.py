@@ -122,7 +122,7 @@ class Bytes(Case):
             folder = os.path.join(self.folder, name)
             os.mkdir(folder)
             rng = self.start(folder=folder).wait_ready()
-            taker = subprocess.Popen([VU_RNG, '--socket', rng.socket, '--length', '4000000000', '--block', '256',
+            taker = subprocess.Popen([VU_RNG, '--socket', rng.socket, '--length', str(1 << 60), '--block', '256',
                                       '--depth', '32', 'read'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             self.addCleanup(taker.wait)
             self.addCleanup(taker.kill)

@@ -320,7 +320,7 @@ static bool take(int option)
         self.socket = optarg;
         return true;
     case 'l':
-        return take_number(UINT32_MAX, &self.length);
+        return take_number(INT64_MAX, &self.length);
     case 'b':
         return take_number(BLOCK_MAX, &self.block);
     case 'd':

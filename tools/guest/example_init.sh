@@ -54,10 +54,10 @@ trap 'stop poweroff' USR2
 trap 'stop reboot' TERM
 
 # The power key; a machine without one just has no such daemon.
-[ ! -e /dev/input/event0 ] || acpid
+[ ! -e /dev/input/event0 ] || acpid -l /dev/null -p /run/acpid.pid
 
 boots=1
-if [ -w /var ]; then
+if touch /var/boots.new 2>/dev/null; then # not on a disk that is read-only
     [ ! -e /var/boots ] || boots=$(($(cat /var/boots) + 1))
     echo $boots >/var/boots.new
     mv /var/boots.new /var/boots

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""How a run ends, by whom, with which exit status and words; engine.Case looks for what is left each time."""
+
+import os
+import signal
+import socket
+
+import engine
+
+
+class InOrder(engine.Case):
+    guests = ('a', 'b')
+
+    def test_interrupt(self):
+        run = self.start_running()
+        self.assertEqual(run.stop(), engine.OK, run.text())
+        self.assertIn('a: shut down', run.lines('bulkhead'))
+        self.assertIn('b: shut down', run.lines('bulkhead'))
+        self.assertIn('shutting down', run.lines('a/uart'))
+
+    def test_interrupt_of_the_whole_group(self):
+        """Ctrl-C on a terminal goes to every process there: engines and back ends must not take it for theirs."""
+        run = self.start_running()
+        os.killpg(run.process.pid, signal.SIGINT)
+        self.assertEqual(run.end(), engine.OK, run.text())
+        self.assertIn('a: shut down', run.lines('bulkhead'))
+
+    def test_terminate_and_hang_up(self):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            run = self.start_running()
+            run.signal(number)
+            self.assertEqual(run.end(), engine.OK, run.text())
+
+    def test_stop_request(self):
+        run = self.start_running()
+        self.assertEqual(run.call(request='stop', guest='a')[0], {'ok': True})
+        run.wait_for('a: shut down')
+        self.assertEqual(run.guest('a')['state'], 'stopped')
+        self.assertEqual(run.guest('b')['state'], 'running')
+        self.assertFalse(run.call(request='stop', guest='c')[0]['ok'])
+        self.assertEqual(run.call(request='stop')[0], {'ok': True})
+        self.assertEqual(run.end(), engine.OK, run.text())
+
+    def test_power_off(self):
+        """A guest that turns itself off takes its back ends along, and no other guest."""
+        self.script('off')
+        run = self.start()
+        run.wait_for('a: shut itself down')
+        self.assertEqual(run.guest('a')['state'], 'stopped')
+        self.assertEqual([device['state'] for device in run.guest('a')['devices']], ['ended'] * 3)
+        self.assertEqual([device['state'] for device in run.guest('b')['devices']], ['running'] * 3)
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+    def test_all_power_off(self):
+        self.script('off')
+        self.script('off', guest='b')
+        run = self.start()
+        self.assertEqual(run.end(), engine.OK, run.text())
+
+    def test_stop_while_starting(self):
+        run = self.start()
+        run.wait_for('sandbox')
+        self.assertIn(run.stop(), (engine.OK, engine.GUEST), run.text())
+
+    def test_service_manager(self):
+        path = os.path.join(self.folder, 'notify')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(engine.PATIENCE)
+            self.environment['NOTIFY_SOCKET'] = path
+            run = self.start()
+            self.assertEqual(manager.recv(100), b'READY=1')
+            self.assertIn('b: runs', run.text())
+            run.signal(signal.SIGTERM)
+            self.assertEqual(manager.recv(100), b'STOPPING=1')
+            self.assertEqual(run.end(), engine.OK, run.text())
+
+
+class Guests(engine.Case):
+    guests = ('a', 'b')
+
+    def test_reset(self):
+        """The guest's last words tell why, though they come by another way than its reset."""
+        self.script(r'print [1.0] Kernel panic - not syncing: no root\n', r'print ---[ end ]---\n', 'reset')
+        run = self.start()
+        run.wait_for('error: a: it reset itself')
+        self.assertEqual(run.guest('a')['state'], 'failed')
+        self.assertEqual(run.guest('b')['state'], 'running')
+        self.assertEqual(run.stop(), engine.GUEST, run.text())
+        self.assertIn('  its last words: [1.0] Kernel panic - not syncing: no root', run.lines('bulkhead'))
+        self.assertIn('b: shut down', run.lines('bulkhead'))
+
+    def test_panic(self):
+        self.script('panic')
+        run = self.start()
+        run.wait_for('error: a: it crashed')
+        self.assertEqual(run.stop(), engine.GUEST, run.text())
+
+    def test_deaf(self):
+        self.script('deaf', r'print busy\n')
+        run = self.start_running()
+        self.assertEqual(run.stop(), engine.GUEST, run.text())
+        self.assertIn('error: a: it did not shut down within 3 s, and was ended', run.lines('bulkhead'))
+        self.assertIn('b: shut down', run.lines('bulkhead'))
+
+    def test_second_interrupt(self):
+        self.define(stop_within='600s')
+        self.script('deaf', 'linger')
+        run = self.start_running()
+        run.signal(signal.SIGINT)
+        run.wait_for('b: shut down')
+        run.signal(signal.SIGINT)
+        self.assertEqual(run.end(), engine.GUEST, run.text())
+        self.assertIn('error: a: it was ended at once, as asked', run.lines('bulkhead'))
+
+    def test_engine_that_does_not_go(self):
+        """Its guest is off, and the engine stays: it is killed, and the guest has shut down."""
+        self.script('linger', 'off')
+        run = self.start()
+        run.wait_for('a: shut itself down')
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+
+class Engines(engine.Case):
+    guests = ('a', 'b')
+
+    def test_killed(self):
+        run = self.start_running()
+        os.kill(run.guest('a')['pid'], signal.SIGKILL)
+        run.wait_for('error: a: its engine')
+        self.assertEqual(run.stop(), engine.ENGINE, run.text())
+        self.assertIn('signal 9', run.text())
+        self.assertNotIn('error: a: the back end', run.text())
+
+    def test_exits(self):
+        self.script('exit 7')
+        run = self.start()
+        run.wait_for('exit code 7')
+        self.assertEqual(run.stop(), engine.ENGINE, run.text())
+
+    def test_its_sockets_close_before_it_ends(self):
+        """Its back ends end first then, and are not to blame."""
+        self.script('drop', 'exit 7')
+        run = self.start()
+        run.wait_for('error: a: its engine failed')
+        self.assertEqual(run.guest('b')['state'], 'running')
+        self.assertEqual(run.stop(), engine.ENGINE, run.text())
+
+    def test_refuses(self):
+        self.script('refuse')
+        run = self.start()
+        run.wait_for('error: a: its engine failed: ')
+        self.assertIn('it will not', run.text())
+        self.assertEqual(run.stop(), engine.ENGINE, run.text())
+
+
+class BackEnds(engine.Case):
+    guests = ('a', 'b')
+
+    def kill(self, number):
+        run = self.start_running()
+        os.kill(run.device('entropy')['pid'], number)
+        run.wait_for('error: a: the back end of its device entropy (bulkhead-rng) ended by itself')
+        self.assertEqual(run.guest('a')['state'], 'failed')
+        self.assertEqual(run.guest('b')['state'], 'running')
+        self.assertEqual(run.stop(), engine.BACKEND, run.text())
+        return run
+
+    def test_killed(self):
+        self.assertIn('signal 9', self.kill(signal.SIGKILL).text())
+
+    def test_ends_in_order(self):
+        """With exit code 0, which it has when its front end goes, too."""
+        self.assertIn('exit code 0', self.kill(signal.SIGTERM).text())
+
+    def test_hangs(self):
+        """A back end that does not end when its guest has is killed, and that is no failure."""
+        run = self.start_running()
+        os.kill(run.device('entropy')['pid'], signal.SIGSTOP)
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+    def test_first_failure_counts(self):
+        self.script('deaf')
+        run = self.start_running()
+        os.kill(run.device('root', 'b')['pid'], signal.SIGKILL)
+        run.wait_for('error: b: the back end of its device root')
+        self.assertEqual(run.stop(), engine.BACKEND, run.text())
+        self.assertIn('error: a: it did not shut down', run.text())
+
+
+class Supervisors(engine.Case):
+    guests = ('a', 'b')
+
+    def test_killed(self):
+        """Its children end with it, and the next run takes its folder over."""
+        run = self.start_running()
+        children = engine.descendants(run.process.pid)
+        self.assertEqual(len(children), 8, children)
+        run.process.kill()
+        self.assertEqual(run.end(), -signal.SIGKILL)
+        self.wait_until(self.gone, 'the children have ended')
+        again = self.start_running()
+        self.assertEqual(again.stop(), engine.OK, again.text())
+
+    def test_second_of_the_same_name(self):
+        run = self.start_running()
+        second = engine.subprocess.run([engine.BULKHEAD, 'run', self.definition], env=self.environment, text=True,
+                                       capture_output=True, check=False, timeout=engine.PATIENCE)
+        self.assertEqual(second.returncode, engine.REFUSED)
+        self.assertIn('bulkhead stop test', second.stderr)
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+
+class Status(engine.Case):
+    def test_status(self):
+        run = self.start_running()
+        answer = run.call(request='status')[0]['status']
+        self.assertEqual((answer['platform'], answer['pid'], answer['state'], answer['definition']),
+                         ('test', run.process.pid, 'running', self.definition))
+        guest = answer['guests'][0]
+        self.assertEqual((guest['engine'], guest['accelerator'] in ('TCG', 'KVM'), guest['criticality']),
+                         ('QEMU 11.1', True, 'QM'))
+        self.assertEqual(guest['memory'], {'private': 128 << 20,
+                                           'shared': sum(device['window'] for device in guest['devices'])})
+        for device in guest['devices']:
+            # The engine only pretends: nobody was given a window.
+            self.assertEqual((device['state'], device['mapped'], device['mapped_windows']), ('running', 0, []))
+            self.assertGreater(device['window'], 0)
+            self.assertEqual(len(os.listdir('/proc/%d/task' % device['pid'])), 1)
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+
+if __name__ == '__main__':
+    engine.main()

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What guests print, slow readers, and attaching, with a whole run."""
+
+import os
+import select
+import signal
+
+import engine
+
+
+class Output(engine.Case):
+    def test_harmless(self):
+        self.script(r'print \e[2J\e]0;x\n', r'print one\r\ntwo', 'off')
+        run = self.start()
+        self.assertEqual(run.end(), engine.OK, run.text())
+        self.assertEqual(run.lines('a/uart'), ['?]0;x', 'one', 'two'])
+
+    def test_partial_line(self):
+        self.script('print login: ')
+        run = self.start_running()
+        run.wait_for('| login: ')
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+    def test_back_end_lines(self):
+        run = self.start_running()
+        run.wait_for('a/root          | bulkhead-blk: sandbox closed')
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+    def test_slow_reader(self):
+        """Nobody reads: the guest waits, the control socket answers, and what is read later has no hole."""
+        self.script('flood')
+        reader, writer = os.pipe()
+        run = self.start(stdout=writer)
+        os.close(writer)
+        self.wait_until(lambda: os.path.exists(os.path.join(self.runtime, 'bulkhead/test/control')), 'control', run)
+        self.wait_until(lambda: run.guest()['state'] == 'running', 'running', run)
+        text = b''
+        while b'flood 00050000' not in text:
+            self.assertTrue(select.select([reader], [], [], engine.PATIENCE)[0], 'nothing more comes')
+            text += os.read(reader, 1 << 16)
+        lines = [line for line in text.splitlines() if b'| flood' in line and line.startswith(b'a/uart')]
+        numbers = [int(line.split()[-1]) for line in lines[:-1]]
+        self.assertEqual(numbers, list(range(len(numbers))))
+        # And an orderly stop does not wait for a reader.
+        run.signal(signal.SIGINT)
+        self.wait_until(lambda: not engine.descendants(run.process.pid), 'the children have ended', run)
+        while os.read(reader, 1 << 16):
+            pass
+        os.close(reader)
+        self.assertEqual(run.end(), engine.OK)
+
+    def test_reader_is_gone(self):
+        self.script('flood')
+        reader, writer = os.pipe()
+        run = self.start(stdout=writer)
+        os.close(writer)
+        os.read(reader, 100)
+        os.close(reader)
+        run.wait_for('nobody reads the output any more')
+        self.assertEqual(run.guest()['state'], 'running')
+        self.assertEqual(run.stop(), engine.OK)
+
+    def test_output_is_left_as_it_was(self):
+        """Standard output is shared with who started the run: it must not become non-blocking."""
+        reader, writer = os.pipe()
+        run = self.start(stdout=writer)
+        self.wait_until(lambda: os.path.exists(os.path.join(self.runtime, 'bulkhead/test/control')), 'control', run)
+        self.wait_until(lambda: run.guest()['state'] == 'running', 'running', run)
+        self.assertTrue(os.get_blocking(writer))
+        os.close(writer)
+        self.assertEqual(run.stop(), engine.OK)
+        os.close(reader)
+
+
+class Attach(engine.Case):
+    def test_attach_to_the_uart(self):
+        run = self.start_running()
+        answer, fd = run.call(request='attach', guest='a', device='uart')
+        self.assertTrue(answer['ok'], answer)
+        second, none = run.call(request='attach', guest='a', device='uart')
+        self.assertEqual((second['ok'], none), (False, None))
+        self.assertIn('attached', second['error'])
+        run.signal(signal.SIGINT)
+        self.assertEqual(os.read(fd, 100), b'shutting down\n')
+        self.assertEqual(os.read(fd, 100), b'')
+        os.close(fd)
+        self.assertEqual(run.end(), engine.OK, run.text())
+
+    def test_attach_to_nothing(self):
+        run = self.start_running()
+        for request in ({'guest': 'c'}, {'guest': 'a', 'device': 'none'}, {'guest': 'a', 'device': 'root'},
+                        {'guest': 'a', 'port': 'none'}, {'guest': 'a', 'device': 'uart', 'port': 'x'}):
+            answer, fd = run.call(request='attach', **request)
+            self.assertEqual((answer['ok'], fd), (False, None), request)
+        for request in ({'guest': 'a'}, {'guest': 'a', 'port': 'diag'}):
+            answer, fd = run.call(request='attach', **request)
+            self.assertTrue(answer['ok'], answer)
+            os.close(fd)
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+
+if __name__ == '__main__':
+    engine.main()
