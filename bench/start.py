@@ -58,10 +58,10 @@ def definition(folder, kernel):
 
 
 def bare_command(qemu, kernel, disk):
-    return [str(qemu), "-machine", "virt,gic-version=3", "-accel", "tcg", "-cpu", "cortex-a57", "-m", "142M",
-            "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot",
-            "-global", "virtio-mmio.force-legacy=false",
-            "-blockdev", f"driver=file,node-name=root,filename={disk}",
+    return [str(qemu), "-machine", "virt,gic-version=3", "-accel", "tcg", "-cpu", "cortex-a57",
+            "-m", "142M", "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot", "-global",
+            "virtio-mmio.force-legacy=false", "-blockdev",
+            f"driver=file,node-name=root,filename={disk}",
             "-device", "virtio-blk-device,drive=root", "-device", "virtio-rng-device",
             "-chardev", "stdio,id=terminal,signal=off", "-device", "virtio-serial-device",
             "-device", "virtconsole,chardev=terminal",
@@ -94,7 +94,8 @@ def main():
     kernel = make_kernel.folder() / "Image"
     qemu = make_qemu.make() / "bin"
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-start.", dir="/tmp"))
-    environment = {"PATH": f"{qemu}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(folder), "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": f"{qemu}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(folder),
+                   "LC_ALL": "C.UTF-8"}
     try:
         for name in ("bulkhead", "bare"):
             image.copy_disk(make_example.folder() / "cluster.ext4", folder / f"{name}.ext4")

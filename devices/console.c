@@ -42,7 +42,7 @@ void bh_console_refuse(struct bh_console *console, struct bh_queue *queue, struc
 static struct bh_queue *queue_of(const struct bh_console *console,
                                  const struct bh_console_port *port, bool out)
 {
-    const uint16_t first = bh_console_receive_queue((uint32_t)(port - console->ports));
+    const uint16_t first = bh_console_receive_queue(port->id);
 
     return &console->device->queues[out ? first + 1u : first];
 }
@@ -332,9 +332,10 @@ static void console_commit(struct bh_device *device)
             (void)bh_device_kick(device, (uint16_t)(bh_console_receive_queue(i) + 1u));
         }
     }
-    if (console->due && bh_console_has(console, BH_CONSOLE_F_MULTIPORT) &&
-        bh_device_kick(device, BH_CONSOLE_CONTROL_RECEIVE)) {
-        console->due = true;
+    if (console->due) {
+        /* A queue that does not run is served when it starts. */
+        console->due = false;
+        (void)bh_device_kick(device, BH_CONSOLE_CONTROL_RECEIVE);
     }
 }
 
@@ -343,10 +344,7 @@ static void console_started(struct bh_device *device, bool resumed)
     struct bh_console *console = device->class_data;
 
     if (resumed && !console->ready) {
-        console->ready = true;
-        if (bh_console_has(console, BH_CONSOLE_F_MULTIPORT)) {
-            bh_console_announce(console, true);
-        }
+        bh_console_announce(console, true);
         if (bh_console_has(console, BH_CONSOLE_F_SIZE)) {
             bh_device_config_changed(device);
         }
@@ -429,6 +427,7 @@ int bh_console_init(struct bh_console *console, struct bh_device *device,
                         (setup->emergency_write ? BH_CONSOLE_F_EMERG_WRITE : 0u);
     for (uint32_t i = 0; i < setup->port_count; i++) {
         ports[i].setup = setup->ports[i];
+        ports[i].id = i;
         ports[i].name_length = length_of(setup->ports[i].name);
         ports[i].present = true;
         if (ports[i].name_length > BH_CONSOLE_NAME_MAX || ports[i].setup.kept_size == 0u) {

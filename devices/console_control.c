@@ -88,15 +88,13 @@ void bh_console_present_set(struct bh_console *console, uint32_t port, bool pres
 
 /* ---- to the driver ---- */
 
-/* The next message, and what is due of it; NULL: there is none. */
-static struct bh_console_port *next(const struct bh_console *console, uint32_t *id,
-                                    uint32_t *message)
+/* The port of the next message; NULL: there is none. */
+static struct bh_console_port *next(const struct bh_console *console, uint32_t *message)
 {
     for (uint32_t i = 0; i < console->port_count; i++) {
         struct bh_console_port *port = &console->ports[i];
 
         if (port->pending != 0u) {
-            *id = i;
             *message = port->pending & (~port->pending + 1u);
             return port;
         }
@@ -104,10 +102,9 @@ static struct bh_console_port *next(const struct bh_console *console, uint32_t *
     return NULL;
 }
 
-static struct bh_console_control header_of(const struct bh_console_port *port, uint32_t id,
-                                           uint32_t message)
+static struct bh_console_control header_of(const struct bh_console_port *port, uint32_t message)
 {
-    struct bh_console_control header = {.id = BH_LE32(id), .value = BH_LE16(1u)};
+    struct bh_console_control header = {.id = BH_LE32(port->id), .value = BH_LE16(1u)};
 
     switch (message) {
     case BH_CONSOLE_DUE_REMOVE:
@@ -136,9 +133,9 @@ static struct bh_console_control header_of(const struct bh_console_port *port, u
 
 /* Writes a message into a buffer; its length, or 0: the buffer is too short. */
 static uint32_t write_message(struct bh_chain *chain, const struct bh_console_port *port,
-                              uint32_t id, uint32_t message)
+                              uint32_t message)
 {
-    const struct bh_console_control header = header_of(port, id, message);
+    const struct bh_console_control header = header_of(port, message);
     const struct bh_console_resize size = {.cols = BH_LE16(port->setup.cols),
                                            .rows = BH_LE16(port->setup.rows)};
     const void *body = NULL;
@@ -182,12 +179,10 @@ static void sent(struct bh_console_port *port, uint32_t message)
 
 enum bh_served bh_console_serve_control_receive(struct bh_console *console, struct bh_queue *queue)
 {
-    uint32_t id = 0;
     uint32_t message = 0;
 
-    console->due = false;
     for (uint32_t left = queue->size; left > 0u; left--) {
-        struct bh_console_port *port = next(console, &id, &message);
+        struct bh_console_port *port = next(console, &message);
         struct bh_chain chain;
 
         if (!console->ready || port == NULL) {
@@ -200,7 +195,7 @@ enum bh_served bh_console_serve_control_receive(struct bh_console *console, stru
             return got == BH_AGAIN ? BH_SERVED_MORE : BH_SERVED;
         }
 
-        uint32_t length = write_message(&chain, port, id, message);
+        uint32_t length = write_message(&chain, port, message);
 
         if (chain.readable_count != 0u || length == 0u) {
             bh_console_refuse(console, queue, &chain,

@@ -66,7 +66,7 @@ static int open_lines(struct bh_backend *backend, const struct bh_backend_setup 
 static int start_child(struct bh_backend *backend, const struct bh_backend_setup *setup,
                        int output_fd)
 {
-    struct bh_backend_command command;
+    struct bh_backend_command command = {.count = 0};
     int ports[1u + BH_PORTS_MAX] = {-1};
     for (uint32_t i = 0; i < backend->terminal_count; i++) {
         ports[i] = backend->terminals[i].guest_fd;

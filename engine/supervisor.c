@@ -26,6 +26,9 @@
 #define MSECS_PER_SEC  1000u
 #define NSECS_PER_MSEC 1000000u
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+#define SIGNALS (sizeof(signals) / sizeof(signals[0]))
+
 uint64_t bh_supervisor_now(void)
 {
     struct timespec now;
@@ -190,15 +193,14 @@ static int make_timers(struct bh_supervisor *supervisor)
 
 static int open_own(struct bh_supervisor *supervisor)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct bh_poller *poller = &supervisor->loop.poller;
     int result = bh_loop_init(&supervisor->loop);
     if (result != BH_OK) {
         return result;
     }
     supervisor->loop_made = true;
-    result = bh_signals_init(&supervisor->signals, poller, numbers,
-                             sizeof(numbers) / sizeof(numbers[0]), signal_received, supervisor);
+    result = bh_signals_init(&supervisor->signals, poller, signals, SIGNALS, signal_received,
+                             supervisor);
     if (result != BH_OK) {
         return result;
     }
@@ -214,6 +216,17 @@ static int open_own(struct bh_supervisor *supervisor)
     return result;
 }
 
+/* A signal that came too late to be heard must not end the process now: its exit code counts. */
+static void forget_signals(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    for (size_t i = 0; i < SIGNALS; i++) {
+        struct sigaction before;
+        (void)sigaction(signals[i], &ignore, &before); /* drops what is pending */
+        (void)sigaction(signals[i], &before, NULL);
+    }
+}
+
 /* In reverse order. */
 static void close_own(struct bh_supervisor *supervisor)
 {
@@ -223,6 +236,7 @@ static void close_own(struct bh_supervisor *supervisor)
     bh_control_close(supervisor->control);
     bh_notify_finish(&supervisor->notify);
     if (supervisor->signals_made) {
+        forget_signals();
         bh_signals_finish(
             &supervisor->signals); /* from here on Ctrl-C ends a wait for the reader */
     }

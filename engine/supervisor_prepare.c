@@ -126,7 +126,7 @@ static int prepare_ports(struct bh_supervised *guest, struct bh_backend *backend
 static void check_program(const struct bh_supervised *guest,
                           const struct bh_device_definition *device)
 {
-    struct bh_backend_command command;
+    struct bh_backend_command command = {.count = 0};
     struct bh_supervisor *supervisor = guest->supervisor;
     int result = bh_backend_program(&command, supervisor->setup->daemons, device->type.value);
     if (result != BH_OK || access(command.program, X_OK) != 0) {

@@ -25,7 +25,7 @@
 #include "bulkhead/host_log.h"
 
 #define PAGE       4096u
-#define TOUCH_MOST (1024u * 1024u)
+#define TOUCH_MOST ((size_t)256 * PAGE)
 
 static const char fd_prefix[] = "/dev/fd/";
 

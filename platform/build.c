@@ -31,10 +31,11 @@ static int target_fail(const struct target *target, const char *what, const char
     const int result = bh_file_error(number);
     const char *cure = "choose another folder with --output";
 
-    if (result == BH_DENIED)
+    if (result == BH_DENIED) {
         cure = "choose a folder that you may write to, with --output";
-    else if (result == BH_NO_SPACE)
+    } else if (result == BH_NO_SPACE) {
         cure = "make room on that file system, or choose another folder with --output";
+    }
     bh_diagnostics_add(target->diagnostics, BH_SEVERITY_ERROR, "build-folder", nowhere,
                        "%s: %s%s%s: %s\n%s", what, target->folder, *name ? "/" : "", name,
                        strerror(number), cure);
@@ -43,11 +44,13 @@ static int target_fail(const struct target *target, const char *what, const char
 
 static int target_open(struct target *target)
 {
-    if (mkdir(target->folder, 0777) != 0 && errno != EEXIST)
+    if (mkdir(target->folder, 0777) != 0 && errno != EEXIST) {
         return target_fail(target, "the folder cannot be made", "", errno);
+    }
     target->fd = open(target->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (target->fd < 0)
+    if (target->fd < 0) {
         return target_fail(target, "the folder cannot be used", "", errno);
+    }
     return BH_OK;
 }
 
@@ -57,10 +60,12 @@ static int bytes_write(int fd, const uint8_t *bytes, size_t length)
     while (length > 0) {
         const ssize_t done = write(fd, bytes, length);
 
-        if (done < 0 && errno == EINTR)
+        if (done < 0 && errno == EINTR) {
             continue;
-        if (done < 0)
+        }
+        if (done < 0) {
             return errno;
+        }
         bytes += done;
         length -= (size_t)done;
     }
@@ -79,15 +84,19 @@ static int target_write(const struct target *target, const char *name, const voi
     const int fd =
         openat(target->fd, other, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
 
-    if (fd < 0)
+    if (fd < 0) {
         return target_fail(target, "the file cannot be written", name, errno);
+    }
     number = bytes_write(fd, bytes, length);
-    if (close(fd) != 0 && number == 0)
+    if (close(fd) != 0 && number == 0) {
         number = errno;
-    if (number == 0 && renameat(target->fd, other, target->fd, name) != 0)
+    }
+    if (number == 0 && renameat(target->fd, other, target->fd, name) != 0) {
         number = errno;
-    if (number == 0)
+    }
+    if (number == 0) {
         return BH_OK;
+    }
     (void)unlinkat(target->fd, other, 0);
     return target_fail(target, "the file cannot be written", name, number);
 }
@@ -96,8 +105,9 @@ static int text_write(const struct target *target, const char *name, char *text)
 {
     int result = BH_NO_MEMORY;
 
-    if (text)
+    if (text) {
         result = target_write(target, name, text, strlen(text));
+    }
     free(text);
     return result;
 }
@@ -110,12 +120,14 @@ static int guest_write(const struct target *target, const struct bh_built *built
     uint8_t code[BH_START_CODE_BYTES];
     int result;
 
-    if (!built->tree)
+    if (!built->tree) {
         return BH_OK;
+    }
     (void)snprintf(name, sizeof(name), "%s.dtb", guest);
     result = target_write(target, name, built->tree, built->tree_bytes);
-    if (result != BH_OK)
+    if (result != BH_OK) {
         return result;
+    }
     bh_start_code(&built->layout, code);
     (void)snprintf(name, sizeof(name), "%s.start", guest);
     return target_write(target, name, code, sizeof(code));
@@ -127,14 +139,18 @@ static int build_write(const struct bh_platform *platform, const struct bh_built
     struct target target = {folder, -1, diagnostics};
     int result = target_open(&target);
 
-    for (uint32_t i = 0; result == BH_OK && i < platform->guest_count; i++)
+    for (uint32_t i = 0; result == BH_OK && i < platform->guest_count; i++) {
         result = guest_write(&target, &built[i]);
-    if (result == BH_OK)
+    }
+    if (result == BH_OK) {
         result = text_write(&target, "memory-map.txt", bh_build_map(platform, built));
-    if (result == BH_OK)
+    }
+    if (result == BH_OK) {
         result = text_write(&target, "platform.json", bh_build_json(platform, built));
-    if (target.fd >= 0)
+    }
+    if (target.fd >= 0) {
         (void)close(target.fd);
+    }
     return result;
 }
 
@@ -144,12 +160,14 @@ static int guest_build(struct bh_built *built, const struct bh_platform *platfor
     struct bh_boot_images images;
     int result = bh_boot_images_open(&images, platform, guest, diagnostics);
 
-    if (result != BH_OK)
+    if (result != BH_OK) {
         return result;
+    }
     result = bh_layout_make(&built->layout, guest, &images, diagnostics);
     bh_boot_images_close(&images);
-    if (result == BH_OK && built->layout.tree.size > 0)
+    if (result == BH_OK && built->layout.tree.size > 0) {
         result = bh_device_tree_make(&built->layout, &built->tree, &built->tree_bytes);
+    }
     return result;
 }
 
@@ -163,13 +181,16 @@ int bh_platform_build(const struct bh_platform *platform, const char *folder,
     for (uint32_t i = 0; built && i < platform->guest_count; i++) {
         const int guest = guest_build(&built[i], platform, &platform->guests[i], diagnostics);
 
-        if (result == BH_OK)
+        if (result == BH_OK) {
             result = guest;
+        }
     }
-    if (result == BH_OK)
+    if (result == BH_OK) {
         result = build_write(platform, built, folder, diagnostics);
-    for (uint32_t i = 0; built && i < platform->guest_count; i++)
+    }
+    for (uint32_t i = 0; built && i < platform->guest_count; i++) {
         free(built[i].tree);
+    }
     free(built);
     return result;
 }

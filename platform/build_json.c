@@ -27,30 +27,41 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "build.h"
 #include "schema.h"
 
 #define LAYOUT_VERSION 1
 
-/* A text that is being made: what cannot be stored is noted, and found at the end. */
-struct maker {
-    bool failed;
+/* A group whose keys still have to be put into its object. */
+struct job {
+    struct job *next;
+    const struct bh_schema_group *group;
+    const void *at;
+    json_t *object; /* belongs to the object that it lies in */
 };
 
-static json_t *group_json(struct maker *maker, const struct bh_schema_group *group, const void *at);
+/* A text that is being made. Groups lie in each other, and the project has no recursion: those that
+ * are found wait in a list. What cannot be stored is noted, and ends the work. */
+struct maker {
+    bool failed;
+    struct job *jobs;
+};
 
 /* Both take the value over, and NULL is one that could not be made. */
 static void set(struct maker *maker, json_t *object, const char *key, json_t *value)
 {
-    if (json_object_set_new(object, key, value) != 0)
+    if (json_object_set_new(object, key, value) != 0) {
         maker->failed = true;
+    }
 }
 
 static void append(struct maker *maker, json_t *array, json_t *value)
 {
-    if (json_array_append_new(array, value) != 0)
+    if (json_array_append_new(array, value) != 0) {
         maker->failed = true;
+    }
 }
 
 /* A member of a group's structure. */
@@ -68,9 +79,27 @@ static json_t *names_json(struct maker *maker, const struct bh_text *names, uint
 {
     json_t *array = json_array();
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         append(maker, array, text_json(&names[i]));
+    }
     return array;
+}
+
+/* The object of a group, which is filled later. */
+static json_t *group_json(struct maker *maker, const struct bh_schema_group *group, const void *at)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job) {
+        maker->failed = true;
+        return NULL;
+    }
+    job->next = maker->jobs;
+    job->group = group;
+    job->at = at;
+    job->object = json_object();
+    maker->jobs = job;
+    return job->object;
 }
 
 static json_t *things_json(struct maker *maker, const struct bh_schema_group *group,
@@ -133,18 +162,31 @@ static uint32_t group_kind(const struct bh_schema_group *group, const void *at)
     return 0;
 }
 
-static json_t *group_json(struct maker *maker, const struct bh_schema_group *group, const void *at)
+static void job_do(struct maker *maker, const struct job *job)
 {
-    const uint32_t kind = group_kind(group, at);
-    json_t *object = json_object();
+    const uint32_t kind = group_kind(job->group, job->at);
 
-    for (size_t i = 0; i < group->key_count; i++) {
-        const struct bh_schema_key *key = &group->keys[i];
+    for (size_t i = 0; i < job->group->key_count; i++) {
+        const struct bh_schema_key *key = &job->group->keys[i];
 
-        if (key->kinds == 0 || (key->kinds & kind) != 0)
-            set(maker, object, key->key, value_json(maker, key, at));
+        if (key->kinds == 0 || (key->kinds & kind) != 0) {
+            set(maker, job->object, key->key, value_json(maker, key, job->at));
+        }
     }
-    return object;
+}
+
+/* An object that could not be stored is gone: no job is done after a failure. */
+static void jobs_do(struct maker *maker)
+{
+    while (maker->jobs) {
+        struct job *job = maker->jobs;
+
+        maker->jobs = job->next;
+        if (!maker->failed) {
+            job_do(maker, job);
+        }
+        free(job);
+    }
 }
 
 static void range_set(struct maker *maker, json_t *object, uint64_t address, uint64_t size)
@@ -170,8 +212,9 @@ static json_t *regions_json(struct maker *maker, const struct bh_layout *layout)
         json_t *object = json_object();
 
         set(maker, object, "kind", json_string(kinds[region->kind]));
-        if (region->kind == BH_REGION_WINDOW)
+        if (region->kind == BH_REGION_WINDOW) {
             set(maker, object, "device", text_json(&layout->guest->devices[region->device].name));
+        }
         range_set(maker, object, region->address, region->size);
         append(maker, array, object);
     }
@@ -194,8 +237,9 @@ static json_t *images_json(struct maker *maker, const struct bh_layout *layout)
     for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
         const struct bh_placement *placement = images[i].placement;
 
-        if (placement->size == 0)
+        if (placement->size == 0) {
             continue;
+        }
         json_t *range = json_object();
 
         range_set(maker, range, placement->address, placement->size);
@@ -209,9 +253,10 @@ static json_t *layout_json(struct maker *maker, const struct bh_layout *layout)
     json_t *object = json_object();
     json_t *slots = json_object();
 
-    for (uint32_t i = 0; i < layout->guest->device_count; i++)
+    for (uint32_t i = 0; i < layout->guest->device_count; i++) {
         set(maker, slots, layout->guest->devices[i].name.text,
             json_integer((json_int_t)layout->slots[i]));
+    }
     set(maker, object, "layout", json_integer(LAYOUT_VERSION));
     set(maker, object, "regions", regions_json(maker, layout));
     set(maker, object, "slots", slots);
@@ -221,14 +266,16 @@ static json_t *layout_json(struct maker *maker, const struct bh_layout *layout)
 
 char *bh_build_json(const struct bh_platform *platform, const struct bh_built *built)
 {
-    struct maker made = {false};
+    struct maker made = {false, NULL};
     struct maker *maker = &made;
     json_t *root = group_json(maker, bh_schema_root(), platform);
     json_t *layouts = json_object();
     char *text;
 
-    for (uint32_t i = 0; i < platform->guest_count; i++)
+    jobs_do(maker);
+    for (uint32_t i = 0; i < platform->guest_count; i++) {
         set(maker, layouts, platform->guests[i].name.text, layout_json(maker, &built[i].layout));
+    }
     set(maker, root, "layouts", layouts);
     text = maker->failed ? NULL : json_dumps(root, JSON_INDENT(2));
     json_decref(root);

@@ -35,9 +35,10 @@ static void placements_print(FILE *to, const struct bh_layout *layout)
     };
 
     for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
-        if (images[i].placement->size > 0)
+        if (images[i].placement->size > 0) {
             line_print(to, images[i].placement->address, images[i].placement->size, images[i].what,
                        "", "");
+        }
     }
 }
 
@@ -69,8 +70,9 @@ static void slots_print(FILE *to, const struct bh_layout *layout)
 {
     const struct bh_guest *guest = layout->guest;
 
-    if (guest->arch.value != BH_ARCH_ARM64)
+    if (guest->arch.value != BH_ARCH_ARM64) {
         return;
+    }
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const uint32_t slot = layout->slots[i];
         char detail[64];
@@ -100,14 +102,16 @@ char *bh_build_map(const struct bh_platform *platform, const struct bh_built *bu
     size_t length = 0;
     FILE *to = open_memstream(&text, &length);
 
-    if (!to)
+    if (!to) {
         return NULL;
+    }
     (void)fprintf(to,
                   "Memory of the guests of %s, as each guest sees it.\n"
                   "The engine gives every direct back end of a guest all windows of that guest.\n",
                   platform->name.text);
-    for (uint32_t i = 0; i < platform->guest_count; i++)
+    for (uint32_t i = 0; i < platform->guest_count; i++) {
         guest_print(to, &built[i].layout);
+    }
     if (fclose(to) != 0) {
         free(text);
         return NULL;

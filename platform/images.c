@@ -70,8 +70,9 @@ static uint64_t load_le64(const uint8_t *from)
 {
     uint64_t value = 0;
 
-    for (unsigned i = 8; i > 0; i--)
+    for (unsigned i = 8; i > 0; i--) {
         value = (value << 8) | from[i - 1];
+    }
     return value;
 }
 
@@ -124,12 +125,15 @@ static ssize_t image_peek(int fd, uint8_t *to, size_t size)
     while (done < size) {
         const ssize_t got = pread(fd, to + done, size - done, (off_t)done);
 
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR) {
             continue;
-        if (got < 0)
+        }
+        if (got < 0) {
             return bh_file_error(errno);
-        if (got == 0)
+        }
+        if (got == 0) {
             break;
+        }
         done += (size_t)got;
     }
     return (ssize_t)done;
@@ -141,8 +145,9 @@ static const struct format *format_find(const uint8_t *head, size_t length)
         const struct format *format = &formats[i];
 
         if (format->offset + (size_t)format->length <= length &&
-            memcmp(head + format->offset, format->magic, format->length) == 0)
+            memcmp(head + format->offset, format->magic, format->length) == 0) {
             return format;
+        }
     }
     return NULL;
 }
@@ -203,19 +208,24 @@ int bh_boot_images_open(struct bh_boot_images *images, const struct bh_platform 
     images->kernel_fd = -1;
     images->initrd_fd = -1;
     images->firmware_fd = -1;
-    if (boot->kernel.text)
+    if (boot->kernel.text) {
         result = image_open(&images->kernel_fd, &images->kernel_bytes, "kernel", &boot->kernel,
                             platform, guest, diagnostics);
-    if (result == BH_OK && boot->kernel.text && guest->arch.value == BH_ARCH_ARM64)
+    }
+    if (result == BH_OK && boot->kernel.text && guest->arch.value == BH_ARCH_ARM64) {
         result = kernel_read(images, guest, diagnostics);
-    if (result == BH_OK && boot->initrd.text)
+    }
+    if (result == BH_OK && boot->initrd.text) {
         result = image_open(&images->initrd_fd, &images->initrd_bytes, "initrd", &boot->initrd,
                             platform, guest, diagnostics);
-    if (result == BH_OK && boot->firmware.text)
+    }
+    if (result == BH_OK && boot->firmware.text) {
         result = image_open(&images->firmware_fd, &images->firmware_bytes, "firmware",
                             &boot->firmware, platform, guest, diagnostics);
-    if (result != BH_OK)
+    }
+    if (result != BH_OK) {
         bh_boot_images_close(images);
+    }
     return result;
 }
 
@@ -224,8 +234,9 @@ void bh_boot_images_close(struct bh_boot_images *images)
     int *const fds[] = {&images->kernel_fd, &images->initrd_fd, &images->firmware_fd};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        if (*fds[i] >= 0)
+        if (*fds[i] >= 0) {
             (void)close(*fds[i]);
+        }
         *fds[i] = -1;
     }
 }

@@ -72,15 +72,17 @@ static int regions_make(struct bh_layout *layout, struct bh_diagnostics *diagnos
     ram->address = guest->arch.value == BH_ARCH_ARM64 ? BH_VIRT_RAM : 0;
     ram->size = guest->memory.value;
     layout->region_count = 1;
-    if (!has_windows(guest))
+    if (!has_windows(guest)) {
         return BH_OK;
+    }
 
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const struct bh_number *window = &guest->devices[i].window;
         struct bh_region *region = &layout->regions[layout->region_count];
 
-        if (!bh_window_check(&guest->devices[i], diagnostics))
+        if (!bh_window_check(&guest->devices[i], diagnostics)) {
             return BH_INVALID;
+        }
         if (window->value > MEMORY_MAX - ram->size - windows) {
             bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-size", window->at,
                                "memory and windows of guest %s are more than 255G together\n"
@@ -108,8 +110,9 @@ static int images_place(struct bh_layout *layout, const struct bh_boot_images *i
     const uint64_t kernel =
         images->kernel_memory > images->kernel_bytes ? images->kernel_memory : images->kernel_bytes;
 
-    if (guest->arch.value != BH_ARCH_ARM64 || images->kernel_bytes == 0)
+    if (guest->arch.value != BH_ARCH_ARM64 || images->kernel_bytes == 0) {
         return BH_OK;
+    }
     /* Sparse files, too, so that no sum below overflows. */
     if (images->kernel_offset >= BLOCK_BYTES || kernel > MEMORY_MAX ||
         images->initrd_bytes > MEMORY_MAX) {
@@ -162,15 +165,18 @@ int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
                            guest->name.text, guest->device_count, BH_DEVICES_MAX);
         return BH_INVALID;
     }
-    for (uint32_t i = 0; i < guest->device_count; i++)
+    for (uint32_t i = 0; i < guest->device_count; i++) {
         layout->slots[i] = i;
+    }
 
     int result = regions_make(layout, diagnostics);
 
-    if (result == BH_OK)
+    if (result == BH_OK) {
         result = images_place(layout, images, diagnostics);
-    if (result == BH_OK && layout->kernel.size > 0)
+    }
+    if (result == BH_OK && layout->kernel.size > 0) {
         result = bh_memory_check(layout, diagnostics);
+    }
     return result;
 }
 
@@ -179,8 +185,9 @@ const struct bh_region *bh_layout_window(const struct bh_layout *layout, uint32_
     for (uint32_t i = 0; i < layout->region_count; i++) {
         const struct bh_region *region = &layout->regions[i];
 
-        if (region->kind == BH_REGION_WINDOW && region->device == device)
+        if (region->kind == BH_REGION_WINDOW && region->device == device) {
             return region;
+        }
     }
     return NULL;
 }

@@ -28,7 +28,7 @@
 #define BLK_REQUEST_BYTES ((33u + 1u) * GROUP_BYTES)
 
 /* The receive ring is filled with pages: 128 entries, which is what the engine asks for. */
-#define CONSOLE_FILL_BYTES (128u * 4u * KIB)
+#define CONSOLE_FILL_BYTES (512u * KIB)
 #define CONSOLE_SEND_BYTES (64u * KIB)
 
 /* The pool's book has 24 bytes for each slot, in one piece of at most 4 MiB. */
@@ -95,7 +95,7 @@ static void window_say(const struct bh_device_definition *device, enum bh_severi
 bool bh_window_check(const struct bh_device_definition *device, struct bh_diagnostics *diagnostics)
 {
     static const char *const fate[BH_DEVICE_TYPES] = {
-        [BH_DEVICE_BLK] = "too small for Linux: a large request would never fit, and the disk stop",
+        [BH_DEVICE_BLK] = "too small for Linux: a large request may never fit, and the disk stop",
         [BH_DEVICE_RNG] = "too small for Linux",
         [BH_DEVICE_CONSOLE] = "too small for Linux: it cannot fill the receive rings, and gives up",
     };
@@ -109,12 +109,14 @@ bool bh_window_check(const struct bh_device_definition *device, struct bh_diagno
                    size < least ? "too small for the rings" : "not a multiple of 64K", diagnostics);
         return false;
     }
-    if (size < enough)
+    if (size < enough) {
         window_say(device, BH_SEVERITY_WARNING, enough, " or more", fate[device->type.value],
                    diagnostics);
-    if (size > WINDOW_MAX)
+    }
+    if (size > WINDOW_MAX) {
         window_say(device, BH_SEVERITY_WARNING, WINDOW_MAX, " or less",
                    "too large for Linux: it cannot allocate the book of the pool", diagnostics);
+    }
     return true;
 }
 
@@ -124,8 +126,9 @@ static uint64_t block_bytes(uint64_t size)
 {
     uint64_t power = FRAME_BYTES;
 
-    while (power < size)
+    while (power < size) {
         power *= 2u;
+    }
     return power + power / 2u;
 }
 
@@ -137,8 +140,9 @@ static uint64_t books_bytes(const struct bh_layout *layout)
         const struct bh_region *region = &layout->regions[i];
 
         bytes += region->size / FRAME_BYTES * FRAME_BOOK_BYTES;
-        if (region->kind == BH_REGION_WINDOW)
+        if (region->kind == BH_REGION_WINDOW) {
             bytes += block_bytes(region->size / SLOT_BYTES * SLOT_BOOK_BYTES);
+        }
     }
     return bytes;
 }
@@ -169,12 +173,13 @@ int bh_memory_check(const struct bh_layout *layout, struct bh_diagnostics *diagn
                            layout->region_count > 1 ? ", or make windows smaller" : "");
         return BH_INVALID;
     }
-    if (ram < enough)
+    if (ram < enough) {
         bh_diagnostics_add(diagnostics, BH_SEVERITY_WARNING, "memory-tight", guest->memory.at,
                            "memory of guest %s is %s; if its initrd of %s is compressed, there may "
                            "be no room to unpack it\nwrite memory: %s or more",
                            guest->name.text, bh_size_text_make(ram).text,
                            bh_size_text_make(align_up(layout->initrd.size, MIB)).text,
                            bh_size_text_make(enough).text);
+    }
     return BH_OK;
 }

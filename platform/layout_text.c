@@ -19,8 +19,9 @@ struct bh_size_text bh_size_text_make(uint64_t bytes)
     struct bh_size_text size;
     unsigned u = 0;
 
-    while (units[u].shift != 0 && (bytes == 0 || (bytes & ((UINT64_C(1) << units[u].shift) - 1))))
+    while (units[u].shift != 0 && (bytes == 0 || (bytes & ((UINT64_C(1) << units[u].shift) - 1)))) {
         u++;
+    }
     (void)snprintf(size.text, sizeof(size.text), "%" PRIu64 "%s", bytes >> units[u].shift,
                    units[u].unit);
     return size;

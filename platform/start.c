@@ -9,6 +9,7 @@
 #include "bulkhead/platform_layout.h"
 
 #define CODE_WORDS 6u
+#define CODE_BYTES 24u
 
 /* LDR (literal), 64-bit: `words` counts 4-byte words from the instruction to the value. */
 #define LDR_LITERAL(reg, words) (UINT32_C(0x58000000) | ((uint32_t)(words) << 5) | (uint32_t)(reg))
@@ -17,8 +18,9 @@
 
 static void store_le(uint8_t *to, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
+    for (unsigned i = 0; i < bytes; i++) {
         to[i] = (uint8_t)(value >> (8 * i));
+    }
 }
 
 void bh_start_code(const struct bh_layout *layout, uint8_t code[BH_START_CODE_BYTES])
@@ -29,8 +31,9 @@ void bh_start_code(const struct bh_layout *layout, uint8_t code[BH_START_CODE_BY
     };
 
     memset(code, 0, BH_START_CODE_BYTES);
-    for (unsigned i = 0; i < CODE_WORDS; i++)
-        store_le(code + 4u * i, words[i], 4);
-    store_le(code + 4u * CODE_WORDS, layout->tree.address, 8);
-    store_le(code + 4u * CODE_WORDS + 8u, layout->kernel.address, 8);
+    for (unsigned i = 0; i < CODE_WORDS; i++) {
+        store_le(code + 4u * (size_t)i, words[i], 4);
+    }
+    store_le(code + CODE_BYTES, layout->tree.address, 8);
+    store_le(code + CODE_BYTES + 8, layout->kernel.address, 8);
 }

@@ -38,10 +38,12 @@ void bh_tree_words(struct bh_tree *tree, const char *name, const uint32_t *words
     void *value = NULL;
 
     bh_tree_add(tree, fdt_property_placeholder(tree->fdt, name, (int)(count * 4u), &value));
-    if (tree->error != 0)
+    if (tree->error != 0) {
         return;
-    for (uint32_t i = 0; i < count; i++)
+    }
+    for (uint32_t i = 0; i < count; i++) {
         fdt32_st((uint8_t *)value + 4u * (size_t)i, words[i]);
+    }
 }
 
 void bh_tree_reg(struct bh_tree *tree, uint64_t address, uint64_t size)
@@ -52,8 +54,9 @@ void bh_tree_reg(struct bh_tree *tree, uint64_t address, uint64_t size)
 
 void bh_tree_add(struct bh_tree *tree, int result)
 {
-    if (tree->error == 0)
+    if (tree->error == 0) {
         tree->error = result;
+    }
 }
 
 /* RAM and windows: a window is memory too, else Linux has no mapping for it. */
@@ -85,8 +88,9 @@ static void reservations_add(struct bh_tree *tree, const struct bh_layout *layou
     for (uint32_t i = 0; i < layout->region_count; i++) {
         const struct bh_region *region = &layout->regions[i];
 
-        if (region->kind != BH_REGION_WINDOW)
+        if (region->kind != BH_REGION_WINDOW) {
             continue;
+        }
         bh_tree_node(tree, layout->guest->devices[region->device].name.text, region->address);
         bh_tree_text(tree, "compatible", "restricted-dma-pool");
         bh_tree_reg(tree, region->address, region->size);
@@ -108,8 +112,9 @@ static void slots_add(struct bh_tree *tree, const struct bh_layout *layout)
         bh_tree_reg(tree, address, BH_VIRT_SLOT_BYTES);
         BH_TREE_WORDS(tree, "interrupts", BH_TREE_SPI, BH_VIRT_SLOT_SPI + slot, BH_TREE_EDGE);
         bh_tree_add(tree, fdt_property(tree->fdt, "dma-coherent", NULL, 0));
-        if (bh_layout_window(layout, i))
+        if (bh_layout_window(layout, i)) {
             BH_TREE_WORDS(tree, "memory-region", BH_TREE_PHANDLE_WINDOWS + i);
+        }
         bh_tree_add(tree, fdt_end_node(tree->fdt));
     }
 }
@@ -125,8 +130,9 @@ static void chosen_add(struct bh_tree *tree, const struct bh_layout *layout)
 
     bh_tree_add(tree, fdt_begin_node(tree->fdt, "chosen"));
     bh_tree_text(tree, "stdout-path", BH_TREE_UART);
-    if (command_line->text)
+    if (command_line->text) {
         bh_tree_text(tree, "bootargs", command_line->text);
+    }
     if (layout->initrd.size > 0) {
         address_add(tree, "linux,initrd-start", layout->initrd.address);
         address_add(tree, "linux,initrd-end", layout->initrd.address + layout->initrd.size);
@@ -134,27 +140,28 @@ static void chosen_add(struct bh_tree *tree, const struct bh_layout *layout)
     bh_tree_add(tree, fdt_end_node(tree->fdt));
 }
 
-int bh_device_tree_make(const struct bh_layout *layout, void **bytes_out, size_t *length)
+int bh_device_tree_make(const struct bh_layout *layout, void **tree, size_t *bytes)
 {
-    struct bh_tree tree = {.fdt = malloc((size_t)layout->tree.size)};
+    struct bh_tree writer = {.fdt = malloc((size_t)layout->tree.size)};
 
-    if (!tree.fdt)
+    if (!writer.fdt) {
         return BH_NO_MEMORY;
-    bh_tree_add(&tree, fdt_create(tree.fdt, (int)layout->tree.size));
-    bh_tree_add(&tree, fdt_finish_reservemap(tree.fdt));
-    bh_tree_add(&tree, fdt_begin_node(tree.fdt, ""));
-    bh_tree_machine_add(&tree, layout);
-    memory_add(&tree, layout);
-    reservations_add(&tree, layout);
-    slots_add(&tree, layout);
-    chosen_add(&tree, layout);
-    bh_tree_add(&tree, fdt_end_node(tree.fdt));
-    bh_tree_add(&tree, fdt_finish(tree.fdt));
-    if (tree.error != 0) {
-        free(tree.fdt);
-        return tree.error == -FDT_ERR_NOSPACE ? BH_LIMIT : BH_INVALID;
     }
-    *bytes_out = tree.fdt;
-    *length = fdt_totalsize(tree.fdt);
+    bh_tree_add(&writer, fdt_create(writer.fdt, (int)layout->tree.size));
+    bh_tree_add(&writer, fdt_finish_reservemap(writer.fdt));
+    bh_tree_add(&writer, fdt_begin_node(writer.fdt, ""));
+    bh_tree_machine_add(&writer, layout);
+    memory_add(&writer, layout);
+    reservations_add(&writer, layout);
+    slots_add(&writer, layout);
+    chosen_add(&writer, layout);
+    bh_tree_add(&writer, fdt_end_node(writer.fdt));
+    bh_tree_add(&writer, fdt_finish(writer.fdt));
+    if (writer.error != 0) {
+        free(writer.fdt);
+        return writer.error == -FDT_ERR_NOSPACE ? BH_LIMIT : BH_INVALID;
+    }
+    *tree = writer.fdt;
+    *bytes = fdt_totalsize(writer.fdt);
     return BH_OK;
 }

@@ -140,12 +140,13 @@ def show_memory(platform):
     for guest in json.loads(platform.ask("status", "--json", PLATFORM))["guests"]:
         windows, private = guest["memory"]["shared"], guest["memory"]["private"]
         for device in guest["devices"]:
-            others = [name for name in device["mapped_windows"] if name.split("/")[0] != guest["name"]]
+            others = [name for name in device["mapped_windows"]
+                      if name.split("/")[0] != guest["name"]]
             if not device["mapped"] or device["mapped"] > windows or others:
                 raise Failure(f"{guest['name']}/{device['name']} has mapped {device['mapped']} "
                               f"bytes ({', '.join(device['mapped_windows'])})")
-        held(f"{guest['name']:8} {private // MIB}M of its {(windows + private) // MIB}M are its own: "
-             "no other process but the engine has them")
+        held(f"{guest['name']:8} {private // MIB}M of its {(windows + private) // MIB}M are its "
+             "own: no process but its engine has them")
 
 
 def first_boot(platform, letter):

@@ -79,6 +79,7 @@ struct bh_console_setup {
 /* A port: the model's own. */
 struct bh_console_port {
     struct bh_console_port_setup setup;
+    uint32_t id;
     uint32_t name_length;
     uint32_t kept_at; /* a ring of kept_size bytes: the oldest byte, and how many */
     uint32_t kept_count;

@@ -85,7 +85,7 @@ class Refused(engine.Case):
         """A run that had enough is stopped."""
         self.wait_until(lambda: run.process.poll() is not None or all(
             '| %s: runs' % guest in run.text() or '| error: %s:' % guest in run.text() for guest in self.guests), 'end', run)
-        return run.stop() if run.process.poll() is None else run.process.returncode
+        return run.stop() if any('| %s: runs' % guest in run.text() for guest in self.guests) else run.end()
 
 
 if __name__ == '__main__':

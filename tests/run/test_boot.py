@@ -12,8 +12,9 @@ import rig
 
 import tap  # noqa: E402  (found through rig)
 
-FIO = ("fio --name=verify --directory=/root --size=16M --bsrange=4k-64k --rw=randwrite --verify=crc32c --do_verify=1 "
-       "--verify_fatal=1 --direct=1 --ioengine=libaio --iodepth=16 --fallocate=none")
+FIO = ("fio --name=verify --directory=/root --size=16M --bsrange=4k-64k --rw=randwrite "
+       "--verify=crc32c --do_verify=1 --verify_fatal=1 --direct=1 --ioengine=libaio --iodepth=16 "
+       "--fallocate=none")
 
 
 def shared_bytes(pid):
@@ -95,7 +96,8 @@ class Boot(rig.Rig):
             for device in guest["devices"]:
                 self.assertGreaterEqual(device["mapped"], device["window"], device)
                 self.assertLessEqual(device["mapped"], windows, device)
-                self.assertEqual({window.split("/")[0] for window in device["mapped_windows"]}, {name})
+                owners = {window.split("/")[0] for window in device["mapped_windows"]}
+                self.assertEqual(owners, {name})
                 if os.geteuid() == 0:  # to its own user a back end is a stranger
                     self.assertEqual(shared_bytes(device["pid"]), device["mapped"], device)
         self.assertEqual(run.stop(), rig.OK, run.tail())

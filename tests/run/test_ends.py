@@ -119,7 +119,8 @@ class ByViolence(rig.Rig):
         run.wait_for_guests("cluster", "ivi")
         os.kill(run.device("ivi", "root")["pid"], signal.SIGKILL)
         self.assertEqual(run.wait_for_state("ivi", "failed"), "failed")
-        output, status = run.shell("cluster").command("echo still >/root/here; sync; cat /root/here")
+        output, status = run.shell("cluster").command(
+            "echo still >/root/here; sync; cat /root/here")
         self.assertEqual((output, status), ("still", 0))
         self.assertEqual(run.stop(), rig.BACKEND, run.tail())
 

@@ -80,8 +80,8 @@ class Others(rig.Rig):
         run.wait_for_guests("cluster")
         shell = run.shell("cluster")
         output, status = shell.command(
-            "fio --name=v --directory=/root --size=8M --bs=16k --rw=randwrite --verify=crc32c --do_verify=1 "
-            "--verify_fatal=1 --direct=1 --ioengine=libaio --iodepth=8")
+            "fio --name=v --directory=/root --size=8M --bs=16k --rw=randwrite --verify=crc32c "
+            "--do_verify=1 --verify_fatal=1 --direct=1 --ioengine=libaio --iodepth=8")
         self.assertEqual(status, 0, output)
         self.assertIn("virtio", shell.command("cat /sys/class/misc/hw_random/rng_current")[0])
         self.assertEqual(run.stop(), rig.OK, run.tail())

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What `bulkhead run` refuses to begin with: each time with status 1, a message that says what to do, and nothing left."""
+"""What `bulkhead run` refuses: each time with status 1, a message that says what to do, and nothing left."""
 import gzip
 import os
 

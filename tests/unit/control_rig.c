@@ -70,7 +70,7 @@ static void handle_resize(void *context, uint32_t terminal, uint16_t rows, uint1
     atomic_store(&control_rig.sizes, (uint32_t)rows << 16 | columns);
 }
 
-static const struct bh_control_handlers handlers = {
+const struct bh_control_handlers control_rig_handlers = {
     .status = handle_status,
     .stop = handle_stop,
     .attach = handle_attach,
@@ -104,8 +104,8 @@ static int descriptors(void)
 
 int control_rig_open_named(struct bh_control **control, const char *name, char *folder, int *pid)
 {
-    return bh_control_open(control, &control_rig.loop.poller, name, &handlers, NULL, folder, 4096,
-                           pid);
+    return bh_control_open(control, &control_rig.loop.poller, name, &control_rig_handlers, NULL,
+                           folder, 4096, pid);
 }
 
 int control_rig_set_up(void **state)

@@ -36,6 +36,7 @@ struct control_rig {
 };
 
 extern struct control_rig control_rig;
+extern const struct bh_control_handlers control_rig_handlers;
 
 /* tear_down fails when a descriptor leaked. */
 int control_rig_set_up(void **state);

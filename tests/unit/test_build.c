@@ -101,8 +101,9 @@ static char *file_read(const struct fixture *fixture, const char *name)
     const int fd = open(in(fixture, name), O_RDONLY | O_CLOEXEC);
     ssize_t length;
 
-    if (fd < 0)
+    if (fd < 0) {
         return NULL;
+    }
     length = read(fd, text, sizeof(text) - 1u);
     assert_true(length >= 0);
     text[length] = '\0';
@@ -145,8 +146,9 @@ static int tear_down(void **state)
     };
     struct fixture *fixture = *state;
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         (void)unlink(in(fixture, names[i]));
+    }
     (void)rmdir(in(fixture, "out"));
     /* Nothing else was left. */
     assert_int_equal(rmdir(fixture->folder), 0);

@@ -100,10 +100,10 @@ static int tell_names(void)
     return 0;
 }
 
-static int tell_environment(char *const *environment)
+static int tell_environment(void)
 {
-    for (; *environment != NULL; environment++) {
-        (void)printf("%s\n", *environment);
+    for (char *const *each = environ; *each != NULL; each++) {
+        (void)printf("%s\n", *each);
     }
     return 0;
 }
@@ -130,22 +130,20 @@ static int wait_for_end(void)
     return bh_loop_run(&own) == BH_OK ? 7 : 1;
 }
 
-static int be_child(const char *what, char *const *environment)
+static int be_child(const char *what)
 {
-    if (strcmp(what, "descriptors") == 0) {
-        return tell_descriptors();
-    }
-    if (strcmp(what, "state") == 0) {
-        return tell_state();
-    }
-    if (strcmp(what, "names") == 0) {
-        return tell_names();
-    }
-    if (strcmp(what, "environment") == 0) {
-        return tell_environment(environment);
-    }
-    if (strcmp(what, "wait") == 0) {
-        return wait_for_end();
+    static const struct {
+        const char *name;
+        int (*run)(void);
+    } parts[] = {{"descriptors", tell_descriptors},
+                 {"state", tell_state},
+                 {"names", tell_names},
+                 {"environment", tell_environment},
+                 {"wait", wait_for_end}};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strcmp(what, parts[i].name) == 0) {
+            return parts[i].run();
+        }
     }
     return 3;
 }
@@ -567,38 +565,32 @@ static void starter_dies(bool isolate)
 
 static void test_child_dies_with_its_starter(void **state)
 {
-    (void)state;
-    starter_dies(false);
+    starter_dies(*state != NULL);
 }
 
-static void test_child_isolated_dies_with_its_starter(void **state)
+int main(int count, char **arguments)
 {
-    (void)state;
-    starter_dies(true);
-}
-
-int main(int count, char **arguments, char **environment)
-{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_child_exit_code, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_killed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_no_such_program, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_no_program, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_bad_setup, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_descriptors_change_places, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_output_to_nowhere, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_starter_without_standard_descriptors, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_child_state, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_environment, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_isolated, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_isolated_can_be_looked_into, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_dies_with_its_starter, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_child_isolated_dies_with_its_starter, set_up,
-                                        tear_down),
+        CASE(test_child_exit_code),
+        CASE(test_child_killed),
+        CASE(test_child_no_such_program),
+        CASE(test_child_no_program),
+        CASE(test_child_bad_setup),
+        CASE(test_child_descriptors_change_places),
+        CASE(test_child_output_to_nowhere),
+        CASE(test_child_starter_without_standard_descriptors),
+        CASE(test_child_state),
+        CASE(test_child_environment),
+        CASE(test_child_isolated),
+        CASE(test_child_isolated_can_be_looked_into),
+        CASE(test_child_dies_with_its_starter),
+        {"test_child_isolated_dies_with_its_starter", test_child_dies_with_its_starter, set_up,
+         tear_down, &loop},
     };
+#undef CASE
     if (count > 1) {
-        return be_child(arguments[1], environment);
+        return be_child(arguments[1]);
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

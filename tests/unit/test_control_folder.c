@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "control_rig.h"
@@ -56,6 +57,7 @@ static void test_control_second_of_the_same_name(void **state)
 
 static void test_control_lock_without_a_number(void **state)
 {
+    static const char *const texts[] = {"-12\n", "0\n", "12", "12x\n", "\n", "99999999999999\n"};
     char folder[CONTROL_PATH];
     char path[128];
     struct bh_control *second = NULL;
@@ -68,9 +70,12 @@ static void test_control_lock_without_a_number(void **state)
     assert_int_equal(flock(lock, LOCK_EX), 0);
     assert_int_equal(control_rig_open_named(&second, "p", folder, &pid), BH_STATE);
     assert_int_equal(pid, 0);
-    assert_int_equal(write(lock, "-12x", 4), 4);
-    assert_int_equal(control_rig_open_named(&second, "p", folder, &pid), BH_STATE);
-    assert_int_equal(pid, 0);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_int_equal(ftruncate(lock, 0), 0);
+        assert_true(pwrite(lock, texts[i], strlen(texts[i]), 0) > 0);
+        assert_int_equal(control_rig_open_named(&second, "p", folder, &pid), BH_STATE);
+        assert_int_equal(pid, 0);
+    }
     (void)close(lock);
 }
 
@@ -235,6 +240,90 @@ static void test_control_list(void **state)
     bh_control_close(more[1]);
 }
 
+/* In place of the C library's: as if the last owner ended just before the lock was asked for. */
+static uint32_t vanishing; /* how many times more */
+
+int flock(int fd, int operation)
+{
+    if (vanishing > 0) {
+        char path[128];
+        vanishing--;
+        (void)snprintf(path, sizeof(path), "%s/bulkhead/p/lock", control_rig.base);
+        assert_int_equal(unlink(path), 0);
+        (void)snprintf(path, sizeof(path), "%s/bulkhead/p", control_rig.base);
+        assert_int_equal(rmdir(path), 0);
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void test_control_folder_vanishes_while_it_is_taken(void **state)
+{
+    char folder[CONTROL_PATH];
+    int pid;
+    (void)state;
+    vanishing = 3;
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+    assert_int_equal(vanishing, 0);
+    control_rig_exists("p/lock", true);
+    control_rig_exists("p/control", true);
+}
+
+static void test_control_folder_that_vanishes_for_ever(void **state)
+{
+    char folder[CONTROL_PATH];
+    int pid;
+    (void)state;
+    vanishing = UINT32_MAX;
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_GONE);
+    vanishing = 0;
+}
+
+/* Many that start and end at the same time under the same name: one has it at any time, and the
+ * others are told so. A lock of a file that was removed meanwhile must not count. */
+#define CONTENDERS 3u
+#define ROUNDS     300u
+
+static atomic_int holders;
+static atomic_uint taken;
+
+static void *contend(void *unused)
+{
+    (void)unused;
+    struct bh_loop loop;
+    char folder[CONTROL_PATH];
+    assert_int_equal(bh_loop_init(&loop), BH_OK);
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        struct bh_control *control;
+        int pid;
+        int result = bh_control_open(&control, &loop.poller, "p", &control_rig_handlers, NULL,
+                                     folder, sizeof(folder), &pid);
+        if (result == BH_OK) {
+            assert_int_equal(atomic_fetch_add(&holders, 1), 0);
+            atomic_fetch_add(&taken, 1u);
+            atomic_fetch_sub(&holders, 1);
+            bh_control_close(control);
+        } else {
+            assert_int_equal(result, BH_STATE);
+        }
+    }
+    bh_loop_finish(&loop);
+    return NULL;
+}
+
+static void test_control_many_at_the_same_time(void **state)
+{
+    pthread_t threads[CONTENDERS];
+    (void)state;
+    for (uint32_t i = 0; i < CONTENDERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, contend, NULL), 0);
+    }
+    for (uint32_t i = 0; i < CONTENDERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_true(atomic_load(&taken) > 0);
+    control_rig_exists("p", false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +340,9 @@ int main(void)
         CONTROL_CASE(test_control_names),
         CONTROL_CASE(test_control_advice),
         CONTROL_CASE(test_control_list),
+        CONTROL_CASE(test_control_folder_vanishes_while_it_is_taken),
+        CONTROL_CASE(test_control_folder_that_vanishes_for_ever),
+        CONTROL_CASE(test_control_many_at_the_same_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

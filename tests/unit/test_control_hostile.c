@@ -7,13 +7,16 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control_rig.h"
@@ -270,6 +273,90 @@ static void test_control_supervisor_that_lies(void **state)
     answer_with("", 0, BH_GONE);
 }
 
+/* Two descriptors with an answer: none is kept. */
+static void test_control_supervisor_that_passes_too_much(void **state)
+{
+    static char text[] = "{}";
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(2u * sizeof(int))];
+    } space;
+    struct iovec part = {.iov_base = text, .iov_len = sizeof(text) - 1u};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = space.bytes,
+                             .msg_controllen = sizeof(space.bytes)};
+    const int passed[] = {STDIN_FILENO, STDOUT_FILENO};
+    char *answer;
+    int first;
+    (void)state;
+    int listener = control_rig_impostor();
+    int fd = control_rig_client();
+    int theirs = accept(listener, NULL, NULL);
+    memset(&space, 0, sizeof(space));
+    space.header.cmsg_level = SOL_SOCKET;
+    space.header.cmsg_type = SCM_RIGHTS;
+    space.header.cmsg_len = CMSG_LEN(sizeof(passed));
+    memcpy(CMSG_DATA(&space.header), passed, sizeof(passed));
+    assert_true(sendmsg(theirs, &message, 0) > 0);
+    assert_int_equal(bh_control_call(fd, "{}", PATIENCE, &answer, &first), BH_PROTOCOL);
+    assert_null(answer);
+    assert_int_equal(first, -1);
+    (void)close(theirs);
+    (void)close(fd);
+    (void)close(listener);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * other users: only root can play them */
+
+#define NOBODY 65534u
+
+/* Lets everyone through to the socket: what keeps others away then is the check of who they are. */
+static void open_all_doors(void)
+{
+    static const char *const doors[] = {"", "/bulkhead", "/bulkhead/p", "/bulkhead/p/control"};
+    char path[128];
+    for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", control_rig.base, doors[i]);
+        assert_int_equal(chmod(path, 0777), 0);
+    }
+}
+
+static void test_control_peer_of_another_user(void **state)
+{
+    char folder[CONTROL_PATH];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int pid;
+    int status;
+    char byte;
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(control_rig_open_named(&control_rig.control, "p", folder, &pid), BH_OK);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/bulkhead/p/control",
+                   control_rig.base);
+    open_all_doors();
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    pid_t child = fork(); /* who connects counts, not who uses the connection */
+    if (child == 0) {
+        _exit(setresuid(NOBODY, NOBODY, NOBODY) == 0 &&
+                      connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0
+                  ? 0
+                  : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(bh_loop_turn(&control_rig.loop, 0), BH_OK);
+    assert_int_equal(bh_loop_turn(&control_rig.loop, 0), BH_OK);
+    (void)send(fd, "{\"request\": \"status\"}", 21, MSG_NOSIGNAL);
+    assert_int_equal(bh_loop_turn(&control_rig.loop, 0), BH_OK);
+    assert_true(recv(fd, &byte, 1, MSG_DONTWAIT) <= 0);
+    assert_int_not_equal(errno, EAGAIN);
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +370,8 @@ int main(void)
         CONTROL_CASE(test_control_without_descriptors),
         CONTROL_CASE(test_control_supervisor_that_is_silent),
         CONTROL_CASE(test_control_supervisor_that_lies),
+        CONTROL_CASE(test_control_supervisor_that_passes_too_much),
+        CONTROL_CASE(test_control_peer_of_another_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,8 +83,9 @@ static void expect_refused(struct fixture *fixture, int result, const char *what
     assert_int_equal(fixture->rig.images.initrd_fd, -1);
     assert_int_equal(bh_diagnostics_errors(fixture->rig.diagnostics), 1);
     said = layout_rig_said(&fixture->rig);
-    if (!strstr(said, what))
+    if (!strstr(said, what)) {
         fail_msg("not said: %s\nbut: %s", what, said);
+    }
     free(said);
     layout_rig_finish(&fixture->rig);
     layout_rig_init(&fixture->rig);

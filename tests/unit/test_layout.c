@@ -18,8 +18,9 @@ static void expect_said(struct layout_rig *rig, const char *what)
 {
     char *said = layout_rig_said(rig);
 
-    if (!strstr(said, what))
+    if (!strstr(said, what)) {
         fail_msg("not said: %s\nbut: %s", what, said);
+    }
     free(said);
 }
 
@@ -52,13 +53,15 @@ static void check_rules(const struct bh_layout *layout)
         assert_int_equal(layout->slots[d], d);
     }
     for (size_t i = 0; i < 4; i++) {
-        if (placed[i]->size == 0)
+        if (placed[i]->size == 0) {
             continue;
+        }
         assert_true(placed[i]->address >= ram->address + 2 * MIB);
         assert_true(end_of(placed[i]) <= ram->address + ram->size);
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++) {
             assert_true(placed[j]->size == 0 || end_of(placed[j]) <= placed[i]->address ||
                         end_of(placed[i]) <= placed[j]->address);
+        }
     }
     assert_true(layout->tree.address % 8u == 0);
     assert_true(layout->initrd.address % (4 * KIB) == 0);
@@ -115,16 +118,19 @@ static void test_open(void **state)
         layout_rig_init(&rig);
         (void)layout_rig_add(&rig, BH_DEVICE_BLK, 16 * MIB);
         (void)layout_rig_add(&rig, BH_DEVICE_RNG, 64 * KIB);
-        if (how == 0)
+        if (how == 0) {
             rig.devices[1].isolation.value = BH_ISOLATION_OPEN;
-        else if (how == 1)
+        } else if (how == 1) {
             rig.guest.boot.firmware.text = "u-boot.bin";
-        else
+        } else {
             rig.guest.arch.value = BH_ARCH_X86_64;
-        if (how == 1)
+        }
+        if (how == 1) {
             rig.images.kernel_bytes = rig.images.kernel_memory = rig.images.initrd_bytes = 0;
-        if (how == 3)
+        }
+        if (how == 3) {
             rig.guest.device_count = 0;
+        }
         assert_int_equal(layout_rig_make(&rig), BH_OK);
         assert_int_equal(rig.layout.region_count, 1);
         assert_int_equal(rig.layout.regions[0].kind,
@@ -143,12 +149,14 @@ static void test_many_windows(void **state)
 
     (void)state;
     layout_rig_init(&rig);
-    for (unsigned i = 0; i < 12; i++)
+    for (unsigned i = 0; i < 12; i++) {
         (void)layout_rig_add(&rig, BH_DEVICE_BLK, 16 * MIB);
+    }
     assert_int_equal(layout_rig_make(&rig), BH_OK);
     check_rules(&rig.layout);
-    for (unsigned i = 0; i < 12; i++)
+    for (unsigned i = 0; i < 12; i++) {
         rig.devices[i].window.value = 256 * MIB;
+    }
     assert_int_equal(layout_rig_make(&rig), BH_INVALID);
     expect_said(&rig, "memory of guest g is 128M; to start it needs ");
     expect_said(&rig, "or make windows smaller");
@@ -203,6 +211,7 @@ static void test_sizes(void **state)
         {256 * KIB * MIB, BH_DEVICE_RNG, 64 * KIB, 0, BH_INVALID, "write memory: 255G or less"},
         {UINT64_MAX, BH_DEVICE_RNG, 64 * KIB, 0, BH_INVALID, "write memory: 255G or less"},
         {128 * MIB, BH_DEVICE_RNG, UINT64_MAX - 65535u, 0, BH_INVALID, "less memory, or smaller"},
+        {128 * MIB, BH_DEVICE_RNG, 255 * KIB * MIB, 0, BH_INVALID, "less memory, or smaller"},
         {128 * MIB, BH_DEVICE_RNG, 0, 0, BH_INVALID, "write window: 64K or more"},
         {128 * MIB, BH_DEVICE_RNG, 100 * KIB, 0, BH_INVALID, "write window: 128K"},
         {128 * MIB, BH_DEVICE_RNG, 64 * KIB, 0, BH_OK, NULL},
@@ -226,8 +235,9 @@ static void test_sizes(void **state)
         assert_int_equal(layout_rig_make(&rig), cases[i].result);
         expect_said(&rig, cases[i].said ? cases[i].said : "");
         assert_int_equal(bh_diagnostics_errors(rig.diagnostics), cases[i].result != BH_OK);
-        if (cases[i].result == BH_OK)
+        if (cases[i].result == BH_OK) {
             assert_int_equal(bh_diagnostics_warnings(rig.diagnostics), cases[i].said != NULL);
+        }
         layout_rig_finish(&rig);
     }
 }
@@ -238,8 +248,9 @@ static void test_too_many_devices(void **state)
 
     (void)state;
     layout_rig_init(&rig);
-    for (unsigned i = 0; i < BH_DEVICES_MAX; i++)
+    for (unsigned i = 0; i < BH_DEVICES_MAX; i++) {
         (void)layout_rig_add(&rig, BH_DEVICE_RNG, 64 * KIB);
+    }
     assert_int_equal(layout_rig_make(&rig), BH_OK);
     check_rules(&rig.layout);
     (void)layout_rig_add(&rig, BH_DEVICE_RNG, 64 * KIB);
@@ -282,9 +293,10 @@ static void test_random(void **state)
         rig.images.kernel_memory = 1u + (uint64_t)random() % (64 * MIB);
         rig.images.kernel_offset = (uint64_t)random() % (2 * MIB) / (4 * KIB) * (4 * KIB);
         rig.images.initrd_bytes = random() % 4 ? (uint64_t)random() % (64 * MIB) : 0;
-        for (long i = random() % (long)(BH_DEVICES_MAX + 1u); i > 0; i--)
+        for (long i = random() % (long)(BH_DEVICES_MAX + 1u); i > 0; i--) {
             (void)layout_rig_add(&rig, (enum bh_device_type)(random() % BH_DEVICE_TYPES),
                                  (1u + (uint64_t)random() % 256u) * 64u * KIB);
+        }
         if (layout_rig_make(&rig) == BH_OK) {
             check_rules(&rig.layout);
             accepted++;

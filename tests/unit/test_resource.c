@@ -232,7 +232,7 @@ static void test_resource_clash(void **state)
 
 static void expect_command(int resource_fd, const int *ports, const char *wanted, uint32_t fds)
 {
-    struct bh_backend_command command;
+    struct bh_backend_command command = {.count = 0};
     char all[4096] = "";
     assert_int_equal(
         bh_backend_command(&command, "/opt/b", &rig.guest, &rig.device, 10, resource_fd, ports),

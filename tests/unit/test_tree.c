@@ -21,11 +21,14 @@ static uint32_t cell(const void *fdt, const char *path, const char *name, unsign
     const int node = fdt_path_offset(fdt, path);
     const uint8_t *value;
 
-    if (node < 0)
+    if (node < 0) {
         fail_msg("no node %s", path);
+    }
     value = fdt_getprop(fdt, node, name, &length);
-    if (!value || (unsigned)length < 4u * (index + 1u))
+    if (!value || (unsigned)length < 4u * (index + 1u)) {
         fail_msg("no cell %u of %s in %s", index, name, path);
+        return 0;
+    }
     return fdt32_ld((const fdt32_t *)(const void *)(value + 4u * (size_t)index));
 }
 
@@ -124,8 +127,9 @@ static void test_windows(void **state)
 
     (void)state;
     layout_rig_init(&rig);
-    for (unsigned i = 0; i < BH_DEVICES_MAX; i++)
+    for (unsigned i = 0; i < BH_DEVICES_MAX; i++) {
         (void)layout_rig_add(&rig, BH_DEVICE_RNG, (1u + i % 5u) * 64u * KIB);
+    }
     /* The longest names do not make a node's name longer than 31 characters. */
     rig.devices[3].name.text = "abcdefghijklmnopqrstuvwxyz-01234";
     tree = tree_make(&rig);

@@ -281,8 +281,9 @@ static int offer(uint16_t queue, uint32_t length, const char *kind)
 static size_t unhex(const char *text, uint8_t *to, size_t most)
 {
     size_t count = 0;
-    while (count < most && sscanf(text + 2u * count, "%2hhx", &to[count]) == 1) {
-        count++;
+    for (const char *at = text; count < most && at[0] != '\0' && at[1] != '\0'; at += 2) {
+        const char digits[] = {at[0], at[1], '\0'};
+        to[count++] = (uint8_t)strtoul(digits, NULL, 16);
     }
     return count;
 }
@@ -416,50 +417,84 @@ static int resume(void)
 
 /* ---- command lines ---- */
 
-static bool is(const char *line, const char *name)
+#define WORDS_MAX 5u
+
+/* The words of a line, in place; what is missing is empty. */
+static void split(char *line, const char **words)
 {
-    return strncmp(line, name, strlen(name)) == 0;
+    char *rest = line;
+    for (uint32_t i = 0; i < WORDS_MAX; i++) {
+        const char *word = strtok_r(rest, " \n", &rest);
+        words[i] = word != NULL ? word : "";
+    }
 }
 
-/* BH_OK: done, and not said yet; 1: said; or a code. */
-static int run(const char *line)
+/* A number of at most 32 bits; text that is none gives 0, which no test means. */
+static uint32_t number(const char *word)
 {
-    char text[512] = "";
-    uint32_t a = 0;
-    uint32_t b = 0;
-    uint64_t ms = 0;
-    if (sscanf(line, "begin %" SCNx64, &ms) == 1) {
-        return begin(ms);
+    return (uint32_t)strtoul(word, NULL, 10);
+}
+
+static int run_queue(const char *const *words)
+{
+    uint32_t queue = number(words[1]);
+    if (queue >= vu.queue_count) {
+        return BH_INVALID;
     }
-    if (sscanf(line, "fill %" SCNu32 " %" SCNu32 " %" SCNu64, &a, &b, &ms) == 3) {
-        return a < vu.queue_count ? fill((uint16_t)a, b, (uint32_t)ms) : BH_INVALID;
+    return strcmp(words[0], "fill") == 0 ? fill((uint16_t)queue, number(words[2]), number(words[3]))
+                                         : offer((uint16_t)queue, number(words[2]), words[3]);
+}
+
+/* Commands that say `ok` themselves. BH_UNSUPPORTED: it is none of them. */
+static int run_talking(const char *const *words)
+{
+    if (strcmp(words[0], "send") == 0) {
+        return send(number(words[1]), words[2], number(words[3]));
     }
-    if (sscanf(line, "offer %" SCNu32 " %" SCNu32 " %511s", &a, &b, text) == 3) {
-        return a < vu.queue_count ? offer((uint16_t)a, b, text) : BH_INVALID;
+    if (strcmp(words[0], "take") == 0) {
+        return take(number(words[1]), number(words[2]), words[3], number(words[4]));
     }
-    if (sscanf(line, "control %511s", text) == 1) {
-        return control(text);
+    if (strcmp(words[0], "poll") == 0) {
+        return poll_for(number(words[1]));
     }
-    if (sscanf(line, "send %" SCNu32 " %511s %" SCNu64, &a, text, &ms) == 3) {
-        return send(a, text, ms) == BH_OK ? 1 : BH_INVALID;
+    return strcmp(words[0], "config") == 0 ? config() : BH_UNSUPPORTED;
+}
+
+static int run_silent(const char *const *words)
+{
+    if (strcmp(words[0], "begin") == 0) {
+        return begin(strtoull(words[1], NULL, 16));
     }
-    if (sscanf(line, "take %" SCNu32 " %" SCNu32 " %511s %" SCNu64, &a, &b, text, &ms) == 4) {
-        return take(a, b, text, ms) == BH_OK ? 1 : BH_IO;
+    if (strcmp(words[0], "fill") == 0 || strcmp(words[0], "offer") == 0) {
+        return run_queue(words);
     }
-    if (sscanf(line, "poll %" SCNu64, &ms) == 1) {
-        return poll_for(ms) == BH_OK ? 1 : BH_IO;
+    if (strcmp(words[0], "control") == 0) {
+        return control(words[1]);
     }
-    if (sscanf(line, "write %" SCNu32 " %511s", &a, text) == 2) {
-        return write_config(a, text);
+    if (strcmp(words[0], "write") == 0) {
+        return write_config(number(words[1]), words[2]);
     }
-    if (is(line, "config")) {
-        int result = config();
-        return result == BH_OK ? 1 : result;
-    }
-    if (is(line, "reset")) {
+    if (strcmp(words[0], "reset") == 0) {
         return reset();
     }
-    return is(line, "resume") ? resume() : BH_UNSUPPORTED;
+    return strcmp(words[0], "resume") == 0 ? resume() : BH_UNSUPPORTED;
+}
+
+static void run(char *line)
+{
+    const char *words[WORDS_MAX];
+    split(line, words);
+    int result = run_talking(words);
+    if (result == BH_UNSUPPORTED) {
+        result = run_silent(words);
+        if (result == BH_OK) {
+            printf("ok\n");
+        }
+    }
+    if (result != BH_OK) {
+        printf("error %s\n", bh_error_name(result));
+    }
+    (void)fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -489,12 +524,7 @@ int main(int argc, char **argv)
     printf("ok\n");
     (void)fflush(stdout);
     while (fgets(line, sizeof(line), stdin) != NULL) {
-        result = run(line);
-        if (result != 1) {
-            printf("%s%s\n", result == BH_OK ? "ok" : "error ",
-                   result == BH_OK ? "" : bh_error_name(result));
-        }
-        (void)fflush(stdout);
+        run(line);
     }
     (void)reset();
     return 0;
