@@ -29,14 +29,12 @@ struct table {
 /* What comes from outside goes to a terminal: no control characters. */
 static void put(char *cell, const char *text)
 {
-    size_t i = 0;
-    for (; i < CELL_SIZE - 1u && text[i] != '\0'; i++) {
-        cell[i] = text[i];
-        if (text[i] < ' ' || text[i] > '~') {
+    (void)snprintf(cell, CELL_SIZE, "%s", text);
+    for (size_t i = 0; cell[i] != '\0'; i++) {
+        if (cell[i] < ' ' || cell[i] > '~') {
             cell[i] = '?';
         }
     }
-    cell[i] = '\0';
 }
 
 static void put_size(char *cell, uint64_t bytes)

@@ -90,7 +90,7 @@ static bool kept_offer(struct bh_console *console, struct bh_console_port *port)
 
         if (got == BH_GONE) {
             bh_console_closed(console, port);
-        } else if (got <= 0 || (uint32_t)got > port->kept_count) {
+        } else if (got < 0) {
             return false;
         } else {
             port->kept_at += (uint32_t)got;
@@ -125,9 +125,10 @@ static bool out_offer(struct bh_console *console, struct bh_console_port *port, 
         }
         if (got == BH_GONE) {
             bh_console_closed(console, port);
-        } else if (got <= 0 || bh_chain_cut_header(chain, (uint32_t)got) != BH_OK) {
+        } else if (got < 0) {
             return false;
         } else {
+            (void)bh_chain_cut_header(chain, (uint32_t)got);
             *share -= (uint32_t)got < *share ? (uint32_t)got : *share;
         }
     }
@@ -165,9 +166,8 @@ static enum bh_served serve_out(struct bh_console *console, struct bh_console_po
 
 bool bh_console_writable(struct bh_console *console, uint32_t port)
 {
-    if (!kept_offer(console, &console->ports[port])) {
-        return false;
-    }
+    /* The queue may not run. */
+    (void)kept_offer(console, &console->ports[port]);
     return bh_device_kick(console->device, (uint16_t)(bh_console_receive_queue(port) + 1u));
 }
 
@@ -194,8 +194,8 @@ void bh_console_listen(struct bh_console *console, struct bh_console_port *port)
            takes_input(console, port) && queue_of(console, port, false)->state == BH_QUEUE_RUNNING);
 }
 
-/* Fills the buffer that is held. True: it went to the driver. */
-static bool in_fill(struct bh_console *console, struct bh_console_port *port)
+/* Fills the buffer that is held, and gives it to the driver if it got a byte. */
+static void in_fill(struct bh_console *console, struct bh_console_port *port)
 {
     struct bh_chain *chain = &port->in;
     int got = console->ops->read(port->setup.terminal, chain->spans, chain->writable_count);
@@ -207,7 +207,6 @@ static bool in_fill(struct bh_console *console, struct bh_console_port *port)
     if (got > 0) {
         in_done(console, port, (uint32_t)got);
     }
-    return got > 0;
 }
 
 static enum bh_served serve_in(struct bh_console *console, struct bh_console_port *port,
@@ -235,7 +234,7 @@ static enum bh_served serve_in(struct bh_console *console, struct bh_console_por
         if (port->in.writable_bytes == 0u) {
             in_done(console, port, 0);
         } else {
-            (void)in_fill(console, port);
+            in_fill(console, port);
         }
     }
     return BH_SERVED_MORE;

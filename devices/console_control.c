@@ -161,22 +161,6 @@ static uint32_t write_message(struct bh_chain *chain, const struct bh_console_po
     return length + body_length;
 }
 
-/* What follows from a message that went out. */
-static void sent(struct bh_console_port *port, uint32_t message)
-{
-    port->pending &= ~message;
-    if (message == BH_CONSOLE_DUE_REMOVE) {
-        port->added = false;
-        if (port->present) {
-            port->pending = BH_CONSOLE_DUE_ADD;
-        }
-    } else if (message == BH_CONSOLE_DUE_ADD) {
-        port->added = true;
-    } else {
-        /* Nothing follows. */
-    }
-}
-
 enum bh_served bh_console_serve_control_receive(struct bh_console *console, struct bh_queue *queue)
 {
     uint32_t message = 0;
@@ -203,7 +187,8 @@ enum bh_served bh_console_serve_control_receive(struct bh_console *console, stru
                                            : "readable part in a control receive buffer");
             return BH_SERVED;
         }
-        sent(port, message);
+        port->pending &= ~message;
+        port->added = message != BH_CONSOLE_DUE_REMOVE;
         bh_device_push(console->device, queue, &chain, length);
     }
     return BH_SERVED_MORE;

@@ -98,9 +98,15 @@ int bh_sandbox_descriptors(const int *fds, uint32_t count)
 /* ------------------------------------------------------------------------------------------------
  * limits */
 
+/* A limit that was lower stays: only root could raise it, and it is the stricter one. */
 static int set_limit(__rlimit_resource_t resource, rlim_t most)
 {
-    const struct rlimit limit = {.rlim_cur = most, .rlim_max = most};
+    struct rlimit before;
+    if (getrlimit(resource, &before) != 0) {
+        return errno;
+    }
+    const rlim_t wanted = before.rlim_max < most ? before.rlim_max : most;
+    const struct rlimit limit = {.rlim_cur = wanted, .rlim_max = wanted};
     return setrlimit(resource, &limit) == 0 ? 0 : errno;
 }
 

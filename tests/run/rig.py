@@ -103,7 +103,11 @@ class Control:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
 
     def call(self, **request):
         """The answer, and the descriptor that came with it or None."""
@@ -163,9 +167,18 @@ class Run:
             missing = {guest for guest in missing if f"{guest}: ready" not in line}
 
     def control(self, name="test"):
-        control = Control(self.rig.runtime / "bulkhead" / name / "control")
-        self.rig.addCleanup(control.close)
-        return control
+        """A connection to the supervisor, which may have only just been started."""
+        path = self.rig.runtime / "bulkhead" / name / "control"
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                control = Control(path)
+                self.rig.addCleanup(control.close)
+                return control
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise Failure(f"no control socket: {error}:{self.tail()}") from None
+                time.sleep(0.02)
 
     def attach(self, guest, **more):
         answer, fd = self.control().call(request="attach", guest=guest, **more)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,9 +143,23 @@ void control_rig_rest(void)
     control_rig.threaded = false;
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
+void control_rig_remove(const char *name)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s%s", control_rig.base, name);
+    assert_int_equal(nftw(path, remove_one, 4, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 int control_rig_tear_down(void **state)
 {
-    char command[256];
     (void)state;
     if (control_rig.threaded) {
         control_rig_rest();
@@ -159,9 +174,8 @@ int control_rig_tear_down(void **state)
     }
     bh_loop_finish(&control_rig.loop);
     int left = descriptors() - control_rig.descriptors;
-    (void)snprintf(command, sizeof(command), "chmod -R u+rwx %s && rm -r %s", control_rig.base,
-                   control_rig.base);
-    if (system(command) != 0 || left != 0) {
+    control_rig_remove("");
+    if (left != 0) {
         print_error("%d descriptors leaked\n", left);
         return -1;
     }

@@ -60,6 +60,8 @@ void control_rig_expect(int fd, const char *request, const char *expected);
 
 /* Below `base`. */
 void control_rig_make_folder(const char *name, unsigned int mode);
+/* Removes what is at `name` below `base` ("": `base` itself), and all in it. */
+void control_rig_remove(const char *name);
 /* Below RUNTIME: is it there? */
 void control_rig_exists(const char *name, bool there);
 /* A socket of the test's own that listens in place of the supervisor's. */

@@ -273,6 +273,25 @@ static void test_console_stop_keeps_so_much(void **state)
     assert_int_equal(rig->console.lost, 3);
 }
 
+/* [BH-CON-5] [BH-CON-6] Nobody is there for what was kept. */
+static void test_console_stop_and_gone(void **state)
+{
+    struct console_rig *rig = *state;
+
+    rig->terminals[0].room = 0;
+    (void)rig_say(rig, 0, "kept");
+    (void)rig_kick(rig, TX(0));
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    rig->terminals[0].gone = true;
+    assert_false(bh_console_writable(&rig->console, 0));
+    assert_false(rig->ports[0].setup.open);
+    rig->terminals[0].gone = false;
+    bh_console_open_set(&rig->console, 0, true);
+    rig->terminals[0].room = 100;
+    assert_false(bh_console_writable(&rig->console, 0));
+    rig_printed(rig, 0, "");
+}
+
 /* A held receive buffer goes back empty, and the terminal is left alone until the queue runs again. */
 static void test_console_stop_gives_input_back(void **state)
 {
@@ -348,10 +367,14 @@ static void test_console_size(void **state)
     assert_int_equal(rig->config_changes, 1);
     bh_console_size_set(&rig->console, 0, 132, 50);
     assert_int_equal(rig->config_changes, 1);
+    bh_console_size_set(&rig->console, 0, 133, 50);
+    bh_console_size_set(&rig->console, 0, 133, 51);
+    assert_int_equal(rig->config_changes, 3);
+    expect_config(rig, 133, 51, 3);
     /* The configuration space speaks of port 0 only. */
     bh_console_size_set(&rig->console, 1, 40, 10);
-    assert_int_equal(rig->config_changes, 1);
-    expect_config(rig, 132, 50, 3);
+    assert_int_equal(rig->config_changes, 3);
+    expect_config(rig, 133, 51, 3);
 }
 
 /* [BH-CON-8] A driver that did not take SIZE is not told. */
@@ -373,6 +396,9 @@ static void test_console_size_after_restart(void **state)
     assert_int_equal(bh_device_reset(&rig->device), BH_OK);
     rig->resumed = true;
     rig_negotiate(rig, BH_CONSOLE_F_SIZE);
+    assert_int_equal(rig->config_changes, 1);
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    rig_negotiate(rig, 0);
     assert_int_equal(rig->config_changes, 1);
 }
 
@@ -520,6 +546,7 @@ int main(void)
         RIG_SINGLE(test_console_gone_and_back),
         RIG_SINGLE(test_console_stop_keeps_output),
         RIG_SINGLE(test_console_stop_keeps_so_much),
+        RIG_SINGLE(test_console_stop_and_gone),
         RIG_SINGLE(test_console_stop_gives_input_back),
         RIG_SINGLE(test_console_stopped_is_quiet),
         RIG_SINGLE(test_console_before_driver_ok),

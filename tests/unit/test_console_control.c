@@ -18,6 +18,19 @@ static void test_console_ports_announced(void **state)
     assert_int_equal(rig->failures, 0);
 }
 
+/* [BH-CON-12] Nothing before DEVICE_READY, though buffers are there. */
+static void test_console_not_before_ready(void **state)
+{
+    struct console_rig *rig = *state;
+
+    (void)rig_offer(rig, CONTROL_RX, 64, W);
+    bh_console_present_set(&rig->console, 1, false);
+    bh_console_present_set(&rig->console, 1, true);
+    bh_device_flush(&rig->device);
+    (void)rig_kick(rig, CONTROL_RX);
+    rig_nothing(rig, CONTROL_RX);
+}
+
 /* [BH-CON-12] Said twice, no port is added twice. */
 static void test_console_ready_twice(void **state)
 {
@@ -53,6 +66,7 @@ static void test_console_port_ready_again(void **state)
 
     rig_hello(rig);
     rig_control(rig, 2, BH_CONSOLE_PORT_READY, 0);
+    assert_false(rig->terminals[2].listening);
     bh_console_open_set(&rig->console, 2, false);
     bh_device_flush(&rig->device);
     rig_expect_silence(rig);
@@ -115,6 +129,7 @@ static void test_console_host_opens_and_closes(void **state)
     bh_console_open_set(&rig->console, 1, true);
     bh_console_open_set(&rig->console, 1, true);
     rig_expect_event(rig, 1, BH_CONSOLE_PORT_OPEN, 1);
+    bh_console_open_set(&rig->console, 1, true);
     rig_expect_silence(rig);
     /* A terminal that hangs up while it is written to. */
     rig->terminals[2].gone = true;
@@ -147,6 +162,13 @@ static void test_console_input_for_open_ports(void **state)
     rig_control(rig, 1, BH_CONSOLE_PORT_OPEN, 1);
     rig_type(rig, 1, "");
     assert_memory_equal(rig_used(rig, RX(1), head, 4), "kept", 4);
+    /* Closed while bytes wait for buffers, which then come. */
+    rig_type(rig, 1, "more");
+    rig_control(rig, 1, BH_CONSOLE_PORT_OPEN, 0);
+    head = rig_offer(rig, RX(1), 16, W);
+    (void)rig_kick(rig, RX(1));
+    rig_nothing(rig, RX(1));
+    assert_false(rig->terminals[1].listening);
 }
 
 /* [BH-CON-4] */
@@ -209,6 +231,12 @@ static void test_console_plugging(void **state)
     assert_false(rig->terminals[2].listening);
     rig_expect_event(rig, 2, BH_CONSOLE_DEVICE_REMOVE, 1);
     rig_expect_silence(rig);
+    /* The driver has forgotten it: in and out again is no news. */
+    bh_console_present_set(&rig->console, 2, true);
+    bh_console_present_set(&rig->console, 2, false);
+    rig_expect_silence(rig);
+    bh_console_present_set(&rig->console, 1, true);
+    rig_expect_silence(rig);
 }
 
 /* [BH-CON-19] The driver says nothing: its ports are announced, and open until it says otherwise. */
@@ -219,6 +247,7 @@ static void test_console_taken_over(void **state)
     assert_int_equal(bh_device_reset(&rig->device), BH_OK);
     rig->resumed = true;
     rig_negotiate(rig, BH_CONSOLE_F_MULTIPORT | BH_CONSOLE_F_SIZE);
+    assert_true(rig->terminals[1].listening);
     uint16_t head = rig_offer(rig, RX(1), 16, W);
 
     (void)rig_kick(rig, RX(1));
@@ -250,6 +279,22 @@ static void test_console_queue_goes_on(void **state)
     rig_expect_silence(rig);
 }
 
+/* A control queue that stops is no port's. */
+static void test_console_stop_control(void **state)
+{
+    struct console_rig *rig = *state;
+
+    rig_hello(rig);
+    rig->terminals[0].room = 1;
+    (void)rig_say(rig, 0, "held");
+    (void)rig_kick(rig, TX(0));
+    for (uint16_t queue = CONTROL_RX; queue <= CONTROL_TX; queue++) {
+        assert_int_equal(bh_device_queue_stop(&rig->device, queue), BH_OK);
+        assert_true(rig->terminals[0].listening);
+        rig_nothing(rig, TX(0));
+    }
+}
+
 /* [BH-CON-10] A driver that does not take MULTIPORT has port 0, and no more. */
 static void test_console_without_multiport(void **state)
 {
@@ -277,6 +322,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_MULTI(test_console_ports_announced),
+        RIG_MULTI(test_console_not_before_ready),
+        RIG_MULTI(test_console_stop_control),
         RIG_MULTI(test_console_ready_twice),
         RIG_MULTI(test_console_ready_not),
         RIG_MULTI(test_console_port_ready_again),

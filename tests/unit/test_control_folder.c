@@ -217,12 +217,13 @@ static void test_control_advice(void **state)
 static void list_found(void *context, const char *name)
 {
     char *names = context;
-    (void)strcat(strcat(names, name), " ");
+    size_t used = strlen(names);
+    (void)snprintf(names + used, CONTROL_TEXT - used, "%s ", name);
 }
 
 static void test_control_list(void **state)
 {
-    char names[64] = "";
+    char names[CONTROL_TEXT] = "";
     char folder[CONTROL_PATH];
     struct bh_control *more[2];
     int pid;

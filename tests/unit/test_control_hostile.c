@@ -247,7 +247,6 @@ static void answer_with(const char *bytes, size_t length, int expected)
     char *answer;
     struct sockaddr_un address;
     socklen_t size = sizeof(address);
-    char path[128];
     int listener = control_rig_impostor();
     int fd = control_rig_client();
     int theirs = accept(listener, (struct sockaddr *)&address, &size);
@@ -258,8 +257,7 @@ static void answer_with(const char *bytes, size_t length, int expected)
     (void)close(theirs);
     (void)close(fd);
     (void)close(listener);
-    (void)snprintf(path, sizeof(path), "rm -r %s/bulkhead", control_rig.base);
-    assert_int_equal(system(path), 0);
+    control_rig_remove("/bulkhead");
 }
 
 static void test_control_supervisor_that_lies(void **state)
