@@ -290,6 +290,7 @@ static void test_console_stop_control(void **state)
     (void)rig_kick(rig, TX(0));
     for (uint16_t queue = CONTROL_RX; queue <= CONTROL_TX; queue++) {
         assert_int_equal(bh_device_queue_stop(&rig->device, queue), BH_OK);
+        bh_device_flush(&rig->device);
         assert_true(rig->terminals[0].listening);
         rig_nothing(rig, TX(0));
     }
