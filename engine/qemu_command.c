@@ -134,7 +134,7 @@ static void add_machine(struct bh_qemu_command *command)
 /* The name of a region as an object of QEMU. */
 static void region_name(const struct bh_qemu_command *command, uint32_t index, char name[64])
 {
-    const struct bh_region *region = &command->setup->layout->regions[index];
+    const struct bh_layout_region *region = &command->setup->layout->regions[index];
     if (region->kind == BH_REGION_WINDOW) {
         (void)snprintf(name, 64, "window-%s", guest_of(command)->devices[region->device].name.text);
     } else {
@@ -144,7 +144,7 @@ static void region_name(const struct bh_qemu_command *command, uint32_t index, c
 
 static void add_region(struct bh_qemu_command *command, uint32_t index)
 {
-    const struct bh_region *region = &command->setup->layout->regions[index];
+    const struct bh_layout_region *region = &command->setup->layout->regions[index];
     char name[64];
     char fd[BH_QEMU_FD_TEXT];
     region_name(command, index, name);

@@ -37,7 +37,7 @@ void bh_supervised_label(const struct bh_supervised *guest, const char *device, 
 static void prepare_windows(struct bh_supervised *guest)
 {
     for (uint32_t i = 0; i < guest->layout.region_count; i++) {
-        const struct bh_region *region = &guest->layout.regions[i];
+        const struct bh_layout_region *region = &guest->layout.regions[i];
         char name[128];
         char label[BH_OUTPUT_LABEL_MAX];
         if (region->kind == BH_REGION_PRIVATE) {

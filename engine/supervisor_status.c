@@ -30,7 +30,7 @@ static void collect_windows(const struct bh_supervisor *supervisor, struct all_w
     for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
         const struct bh_supervised *guest = &supervisor->guests[g];
         for (uint32_t r = 0; r < guest->layout.region_count; r++) {
-            const struct bh_region *region = &guest->layout.regions[r];
+            const struct bh_layout_region *region = &guest->layout.regions[r];
             if (region->kind == BH_REGION_PRIVATE) {
                 continue;
             }
@@ -76,7 +76,7 @@ static json_t *device_status(const struct bh_supervised *guest, uint32_t index,
 {
     const struct bh_backend *backend = &guest->backends[index];
     const struct bh_device_definition *device = backend->device;
-    const struct bh_region *window = bh_layout_window(&guest->layout, index);
+    const struct bh_layout_region *window = bh_layout_window(&guest->layout, index);
     bool runs = bh_backend_runs(backend);
     json_t *object = json_pack(
         "{s:s, s:s, s:s?, s:s, s:I, s:s, s:i, s:b}", "name", device->name.text, "type",
@@ -96,7 +96,7 @@ static json_t *memory_status(const struct bh_supervised *guest)
     uint64_t private_bytes = 0;
     uint64_t shared_bytes = 0;
     for (uint32_t i = 0; i < guest->layout.region_count; i++) {
-        const struct bh_region *region = &guest->layout.regions[i];
+        const struct bh_layout_region *region = &guest->layout.regions[i];
         if (region->kind == BH_REGION_PRIVATE) {
             private_bytes += region->size;
         } else {

@@ -208,7 +208,7 @@ static json_t *regions_json(struct maker *maker, const struct bh_layout *layout)
     json_t *array = json_array();
 
     for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_region *region = &layout->regions[i];
+        const struct bh_layout_region *region = &layout->regions[i];
         json_t *object = json_object();
 
         set(maker, object, "kind", json_string(kinds[region->kind]));

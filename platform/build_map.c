@@ -45,7 +45,7 @@ static void placements_print(FILE *to, const struct bh_layout *layout)
 static void regions_print(FILE *to, const struct bh_layout *layout)
 {
     for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_region *region = &layout->regions[i];
+        const struct bh_layout_region *region = &layout->regions[i];
 
         switch (region->kind) {
         case BH_REGION_PRIVATE:

@@ -53,7 +53,7 @@ static bool is_shared(const struct bh_guest *guest)
 static int regions_make(struct bh_layout *layout, struct bh_diagnostics *diagnostics)
 {
     const struct bh_guest *guest = layout->guest;
-    struct bh_region *ram = &layout->regions[0];
+    struct bh_layout_region *ram = &layout->regions[0];
     uint64_t windows = 0;
 
     if (guest->memory.value == 0 || guest->memory.value % BLOCK_BYTES != 0 ||
@@ -78,7 +78,7 @@ static int regions_make(struct bh_layout *layout, struct bh_diagnostics *diagnos
 
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const struct bh_number *window = &guest->devices[i].window;
-        struct bh_region *region = &layout->regions[layout->region_count];
+        struct bh_layout_region *region = &layout->regions[layout->region_count];
 
         if (!bh_window_check(&guest->devices[i], diagnostics)) {
             return BH_INVALID;
@@ -105,7 +105,7 @@ static int images_place(struct bh_layout *layout, const struct bh_boot_images *i
                         struct bh_diagnostics *diagnostics)
 {
     const struct bh_guest *guest = layout->guest;
-    const struct bh_region *ram = &layout->regions[0];
+    const struct bh_layout_region *ram = &layout->regions[0];
     /* What is behind image_size in the file (a signature) is loaded too. */
     const uint64_t kernel =
         images->kernel_memory > images->kernel_bytes ? images->kernel_memory : images->kernel_bytes;
@@ -180,10 +180,10 @@ int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
     return result;
 }
 
-const struct bh_region *bh_layout_window(const struct bh_layout *layout, uint32_t device)
+const struct bh_layout_region *bh_layout_window(const struct bh_layout *layout, uint32_t device)
 {
     for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_region *region = &layout->regions[i];
+        const struct bh_layout_region *region = &layout->regions[i];
 
         if (region->kind == BH_REGION_WINDOW && region->device == device) {
             return region;

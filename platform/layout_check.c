@@ -137,7 +137,7 @@ static uint64_t books_bytes(const struct bh_layout *layout)
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_region *region = &layout->regions[i];
+        const struct bh_layout_region *region = &layout->regions[i];
 
         bytes += region->size / FRAME_BYTES * FRAME_BOOK_BYTES;
         if (region->kind == BH_REGION_WINDOW) {

@@ -66,7 +66,7 @@ static void memory_add(struct bh_tree *tree, const struct bh_layout *layout)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_region *region = &layout->regions[i];
+        const struct bh_layout_region *region = &layout->regions[i];
 
         words[count++] = (uint32_t)(region->address >> 32);
         words[count++] = (uint32_t)region->address;
@@ -86,7 +86,7 @@ static void reservations_add(struct bh_tree *tree, const struct bh_layout *layou
     bh_tree_add(tree, fdt_property_u32(tree->fdt, "#size-cells", 2));
     bh_tree_add(tree, fdt_property(tree->fdt, "ranges", NULL, 0));
     for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_region *region = &layout->regions[i];
+        const struct bh_layout_region *region = &layout->regions[i];
 
         if (region->kind != BH_REGION_WINDOW) {
             continue;

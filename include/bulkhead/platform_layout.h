@@ -32,14 +32,14 @@
 #define BH_VIRT_SLOTS      32u
 #define BH_VIRT_SLOT_SPI   16u
 
-enum bh_region_kind {
+enum bh_layout_kind {
     BH_REGION_PRIVATE, /* no descriptor anywhere */
     BH_REGION_WINDOW,  /* one device's: a sealed memfd */
     BH_REGION_SHARED,  /* all RAM of an `open` guest: a sealed memfd */
 };
 
-struct bh_region {
-    enum bh_region_kind kind;
+struct bh_layout_region {
+    enum bh_layout_kind kind;
     uint32_t device; /* of a window: index in guest->devices */
     uint64_t address;
     uint64_t size;
@@ -53,7 +53,7 @@ struct bh_placement {
 
 struct bh_layout {
     const struct bh_guest *guest;
-    struct bh_region regions[BH_REGIONS_MAX]; /* by address; [0] is RAM */
+    struct bh_layout_region regions[BH_REGIONS_MAX]; /* by address; [0] is RAM */
     uint32_t region_count;
     uint32_t slots[BH_DEVICES_MAX]; /* device index -> virtio-mmio slot (arm64) or order (x86_64) */
     /* arm64 kernel boot; sizes are all 0 otherwise. */
@@ -88,7 +88,7 @@ int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
                    const struct bh_boot_images *images, struct bh_diagnostics *diagnostics);
 
 /* The region that is the window of device `device`; NULL: it has none. */
-const struct bh_region *bh_layout_window(const struct bh_layout *layout, uint32_t device);
+const struct bh_layout_region *bh_layout_window(const struct bh_layout *layout, uint32_t device);
 
 /* The flattened device tree of an arm64 kernel guest: processors (PSCI by hvc), GICv3, timer,
  * UART, power key (GPIO, PL061), memory, a reservation for every window, the virtio-mmio slots

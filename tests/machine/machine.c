@@ -173,7 +173,7 @@ static int start_backend(const struct bh_device_definition *device, const char *
     return line[0];
 }
 
-static int make_region(const struct bh_region *region)
+static int make_region(const struct bh_layout_region *region)
 {
     if (region->kind == BH_REGION_PRIVATE) {
         return -1;

@@ -32,7 +32,7 @@ static uint64_t end_of(const struct bh_placement *placement)
 /* What has to hold of every layout. */
 static void check_rules(const struct bh_layout *layout)
 {
-    const struct bh_region *ram = &layout->regions[0];
+    const struct bh_layout_region *ram = &layout->regions[0];
     const struct bh_placement *placed[] = {&layout->tree, &layout->start, &layout->kernel,
                                            &layout->initrd};
     uint64_t next = BH_VIRT_RAM;
@@ -46,7 +46,7 @@ static void check_rules(const struct bh_layout *layout)
     }
     assert_int_equal(windows, layout->guest->device_count);
     for (uint32_t d = 0; d < layout->guest->device_count; d++) {
-        const struct bh_region *window = bh_layout_window(layout, d);
+        const struct bh_layout_region *window = bh_layout_window(layout, d);
 
         assert_non_null(window);
         assert_true(window->size == layout->guest->devices[d].window.value);

@@ -68,10 +68,10 @@ static int set_up(void **state)
     platform = (struct bh_platform){.guests = &guest, .guest_count = 1};
     memset(&layout, 0, sizeof(layout));
     layout.guest = &guest;
-    layout.regions[0] = (struct bh_region){BH_REGION_PRIVATE, 0, 0x40000000, 128 * MIB};
+    layout.regions[0] = (struct bh_layout_region){BH_REGION_PRIVATE, 0, 0x40000000, 128 * MIB};
     for (uint32_t i = 0; i < 3; i++) {
         layout.regions[i + 1u] =
-            (struct bh_region){BH_REGION_WINDOW, i, 0x48000000 + i * 4 * MIB, 4 * MIB};
+            (struct bh_layout_region){BH_REGION_WINDOW, i, 0x48000000 + i * 4 * MIB, 4 * MIB};
         layout.slots[i] = i + 1u;
     }
     layout.region_count = 4;
@@ -273,7 +273,7 @@ static void test_command_largest(void **state)
         (void)snprintf(names[i], sizeof(names[i]), "%0*u", (int)BH_NAME_MAX, i);
         many[i] = devices[2];
         many[i].name.text = names[i];
-        layout.regions[i + 1u] = (struct bh_region){BH_REGION_WINDOW, i, 0, 4 * MIB};
+        layout.regions[i + 1u] = (struct bh_layout_region){BH_REGION_WINDOW, i, 0, 4 * MIB};
         layout.slots[i] = i;
         fds[i] = 100 + (int)i;
     }

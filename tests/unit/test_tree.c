@@ -135,7 +135,7 @@ static void test_windows(void **state)
     tree = tree_make(&rig);
     assert_int_equal(children(tree, "/reserved-memory"), BH_DEVICES_MAX);
     for (uint32_t i = 0; i < BH_DEVICES_MAX; i++) {
-        const struct bh_region *window = bh_layout_window(&rig.layout, i);
+        const struct bh_layout_region *window = bh_layout_window(&rig.layout, i);
         char path[96];
 
         (void)snprintf(path, sizeof(path), "/reserved-memory/%.31s@%llx", rig.devices[i].name.text,
