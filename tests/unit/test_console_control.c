@@ -165,7 +165,7 @@ static void test_console_input_for_open_ports(void **state)
     /* Closed while bytes wait for buffers, which then come. */
     rig_type(rig, 1, "more");
     rig_control(rig, 1, BH_CONSOLE_PORT_OPEN, 0);
-    head = rig_offer(rig, RX(1), 16, W);
+    (void)rig_offer(rig, RX(1), 16, W);
     (void)rig_kick(rig, RX(1));
     rig_nothing(rig, RX(1));
     assert_false(rig->terminals[1].listening);
