@@ -71,7 +71,7 @@ class InOrder(engine.Case):
             self.environment['NOTIFY_SOCKET'] = path
             run = self.start()
             self.assertEqual(manager.recv(100), b'READY=1')
-            self.assertIn('b: runs', run.text())
+            self.assertEqual([run.guest(name)['state'] for name in ('a', 'b')], ['running'] * 2)
             run.signal(signal.SIGTERM)
             self.assertEqual(manager.recv(100), b'STOPPING=1')
             self.assertEqual(run.end(), engine.OK, run.text())
