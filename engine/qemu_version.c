@@ -23,7 +23,6 @@ struct question {
     struct bh_loop loop;
     struct bh_timer timer;
     struct bh_child child;
-    int output; /* of the program: the reading end of a pipe */
     bool late;
     int status; /* how it ended */
 };

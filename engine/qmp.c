@@ -26,14 +26,11 @@
 /* QEMU's words for a terminal: bounded and printable. */
 static void copy_printable(char *to, size_t size, const char *text)
 {
-    size_t i;
-    for (i = 0; i + 1u < size && text[i] != '\0'; i++) {
-        to[i] = text[i];
-        if (text[i] < ' ' || text[i] > '~') {
-            to[i] = '?';
-        }
+    const size_t length = strnlen(text, size - 1u);
+    for (size_t i = 0; i < length; i++) {
+        to[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
     }
-    to[i] = '\0';
+    to[length] = '\0';
 }
 
 static void tell(struct bh_qmp *qmp, enum bh_qmp_event_type type, const char *name,

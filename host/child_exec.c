@@ -135,11 +135,9 @@ _Noreturn void bh_child_become(const struct bh_child_plan *plan)
     int line_fd = plan->line_fd;
     int number = prepare(plan, &line_fd);
     if (number == 0) {
-        union { /* execve takes pointers to what it does not change */
-            const char *const *given;
-            char *const *taken;
-        } arguments = {.given = plan->setup->arguments}, environment = {.given = plan->environment};
-        (void)execve(plan->setup->program, arguments.taken, environment.taken);
+        /* execve takes pointers to what it does not change. */
+        (void)execve(plan->setup->program, (char *const *)(uintptr_t)plan->setup->arguments,
+                     (char *const *)(uintptr_t)plan->environment);
         number = errno;
     }
     (void)send(line_fd, &number, sizeof(number), MSG_NOSIGNAL);

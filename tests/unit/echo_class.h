@@ -51,7 +51,7 @@ struct echo {
     void (*served_once)(
         struct echo *echo); /* called at the end of serve, as if the driver ran meanwhile */
     uint8_t config[ECHO_CONFIG];
-    bool no_config; /* there is none */
+    bool no_config;  /* there is none */
     uint64_t offers; /* what the class offers */
 
     uint32_t served;
