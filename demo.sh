@@ -19,6 +19,11 @@ TEXT
     exit 2
 fi
 
+cache=${BULKHEAD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulkhead}
+if ! mkdir -p "$cache" || [ ! -w "$cache" ]; then
+    echo "demo: the cache folder $cache cannot be written: set BULKHEAD_CACHE to one that can" >&2
+    exit 1
+fi
 tools/setup.sh
 echo "demo: building in build/gcc"
 [ -f build/gcc/build.ninja ] || CC=gcc meson setup build/gcc >build-setup.log || { cat build-setup.log; exit 1; }

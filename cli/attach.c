@@ -50,8 +50,8 @@ struct attachment {
 /* ------------------------------------------------------------------------------------------------
  * what is meant */
 
-/* The first name is the platform if one of that name runs; otherwise there is only one platform, and
- * it is the guest. */
+/* The first name is the platform if one of that name runs; otherwise there is only one platform,
+ * and it is the guest. */
 static bool find(struct attachment *attachment, const struct bh_cli_path *path, json_t **request)
 {
     static const char *const keys[] = {"guest", "device", "port"};
@@ -98,8 +98,8 @@ static bool again(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
-/* Keys, looked at one by one: the one that leaves works also while the guest reads nothing. What the
- * guest has no room for is dropped, as a terminal does it. */
+/* Keys, looked at one by one: the one that leaves works also while the guest reads nothing. What
+ * the guest has no room for is dropped, as a terminal does it. */
 static enum attach_end keys_read(struct flow *in)
 {
     char keys[KEYS_BYTES];

@@ -29,6 +29,7 @@ static int check_guests(const struct bh_platform *platform, struct bh_diagnostic
 {
     int first = BH_OK;
     (void)context;
+    bh_disk_images_look(platform, diagnostics);
     for (uint32_t i = 0; i < platform->guest_count; i++) {
         int result = check_guest(platform, &platform->guests[i], diagnostics);
         first = first == BH_OK ? result : first;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finds the running platform that is meant and asks it. It knows how a request travels, and not what
- * is asked.
+ * Finds the running platform that is meant and asks it. It knows how a request travels, and not
+ * what is asked.
  */
 #include "client.h"
 

@@ -39,8 +39,8 @@ bool bh_cli_runs(const char *name);
 bool bh_cli_connect(struct bh_cli_platform *platform, const char *name);
 void bh_cli_disconnect(struct bh_cli_platform *platform);
 
-/* Asks and waits for the answer; takes `request` over. The answer (json_decref) says "ok". NULL, and
- * said: there is none, or a refusal. `passed_fd` as bh_control_call has it. */
+/* Asks and waits for the answer; takes `request` over. The answer (json_decref) says "ok". NULL,
+ * and said: there is none, or a refusal. `passed_fd` as bh_control_call has it. */
 json_t *bh_cli_ask(const struct bh_cli_platform *platform, json_t *request, int *passed_fd);
 
 /* Members of the supervisor's answers: "" and 0 for what is not there or of another type. */

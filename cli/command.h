@@ -64,7 +64,8 @@ bool bh_cli_number(const char *text, uint64_t most, uint64_t *number);
 /* A message to standard error, after the program's name: what is wrong and what to do. */
 void bh_cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Whether what goes to descriptor `fd` may be coloured: a terminal, and NO_COLOR is not set. */
+/* Whether what goes to descriptor `fd` may be coloured: a terminal that is not dumb, and
+ * NO_COLOR is not set. */
 bool bh_cli_colour(int fd);
 
 #endif

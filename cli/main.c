@@ -19,8 +19,8 @@ static const struct bh_cli_command *const commands[] = {
 static void program_help(void)
 {
     (void)printf("Usage: bulkhead COMMAND [option]... [argument]\n"
-                 "Runs guests, each device in a process of its own that reaches nothing but its "
-                 "window.\n\nCommands:\n");
+                 "Runs guests, each device in a process of its own that has none of the guest's "
+                 "memory but windows.\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         (void)printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
     }

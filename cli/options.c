@@ -16,7 +16,7 @@
 #define FIRST_OPTION 256 /* getopt's values for the options of a command begin here */
 #define HELP_OPTION  255
 #define NUMBER_BASE  10
-#define SHORT_MAX    (2u * BH_CLI_OPTIONS_MAX + 3u)
+#define SHORT_MAX    (2u * BH_CLI_OPTIONS_MAX + 4u)
 
 void bh_cli_error(const char *format, ...)
 {
@@ -31,7 +31,9 @@ void bh_cli_error(const char *format, ...)
 bool bh_cli_colour(int fd)
 {
     const char *no_colour = getenv("NO_COLOR");
-    return (no_colour == NULL || no_colour[0] == '\0') && isatty(fd) == 1;
+    const char *terminal = getenv("TERM");
+    return (no_colour == NULL || no_colour[0] == '\0') &&
+           !(terminal != NULL && strcmp(terminal, "dumb") == 0) && isatty(fd) == 1;
 }
 
 bool bh_cli_number(const char *text, uint64_t most, uint64_t *number)
@@ -60,7 +62,7 @@ static void help_line(const struct bh_cli_option *option)
 
 void bh_cli_help(const struct bh_cli_command *command)
 {
-    static const struct bh_cli_option help = {"help", NULL, "print this help, and exit", '\0'};
+    static const struct bh_cli_option help = {"help", NULL, "print this help, and exit", 'h'};
     (void)printf("Usage: bulkhead %s [option]... %s\n%s.\n\n%s\nOptions:\n", command->name,
                  command->argument, command->summary, command->help);
     for (const struct bh_cli_option *option = command->options; option->name != NULL; option++) {
@@ -81,8 +83,8 @@ static uint32_t option_count(const struct bh_cli_command *command)
     return count;
 }
 
-/* Describes the options to getopt. `letters` begins with ':' so that a missing value is told from an
- * unknown option. */
+/* Describes the options to getopt. `letters` begins with ':' so that a missing value is told
+ * from an unknown option. */
 static void describe(const struct bh_cli_command *command, struct option *table, char *letters)
 {
     uint32_t count = option_count(command);
@@ -99,6 +101,7 @@ static void describe(const struct bh_cli_command *command, struct option *table,
             *letters++ = ':';
         }
     }
+    *letters++ = 'h';
     *letters = '\0';
     table[count] = (struct option){.name = "help", .val = HELP_OPTION};
     table[count + 1u] = (struct option){.name = NULL};
@@ -154,7 +157,7 @@ int bh_cli_parse(const struct bh_cli_command *command, int count, char **words,
          value = getopt_long(count, words, letters, table, NULL)) {
         char letter[] = {'-', (char)optopt, '\0'};
         const char *word = optopt > 0 && optopt < HELP_OPTION ? letter : words[optind - 1];
-        if (value == HELP_OPTION) {
+        if (value == HELP_OPTION || value == 'h') {
             bh_cli_help(command);
             return BH_CLI_OK;
         }

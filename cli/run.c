@@ -114,10 +114,10 @@ const struct bh_cli_command bh_cli_run = {
     .argument = "FILE",
     .summary = "Runs a platform in the foreground; Ctrl-C shuts it down",
     .help =
-        "Everything is checked before anything is started. Each line of a guest's terminal is\n"
+        "Everything is checked before a guest is started. Each line of a guest's terminal is\n"
         "shown with the guest's name before it. Ctrl-C asks every guest to shut down; once\n"
         "more, it ends them at once.\n"
-        "Exit status: 0: every guest shut down in order; 1: nothing was started; 2: the command\n"
+        "Exit status: 0: every guest shut down in order; 1: no guest was started; 2: the command\n"
         "line; 3: a guest failed; 4: a back end ended; 5: an engine ended; 6: bulkhead's own\n"
         "fault. The first failure counts.\n",
     .run = run,

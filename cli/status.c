@@ -73,10 +73,14 @@ static void add_device(struct table *table, const json_t *device)
         put_size(row[5], window);
     }
     if (json_is_integer(mapped)) {
-        size_t windows = json_array_size(json_object_get(device, "mapped_windows"));
+        const json_t *names = json_object_get(device, "mapped_windows");
+        size_t windows = json_array_size(names);
         put_size(size, bh_cli_count(device, "mapped"));
-        (void)snprintf(row[6], CELL_SIZE, "%.16s in %zu window%s", size, windows,
-                       windows == 1 ? "" : "s");
+        (void)snprintf(row[6], CELL_SIZE, "%s", size);
+        if (names != NULL) { /* left out of a status that would be too long */
+            (void)snprintf(row[6], CELL_SIZE, "%.16s in %zu window%s", size, windows,
+                           windows == 1 ? "" : "s");
+        }
     }
     table->rows++;
 }

@@ -23,8 +23,8 @@ void bh_cli_terminal_restore(void)
     }
 }
 
-/* Puts the terminal back, then lets the signal do what it does: SA_RESETHAND has seen to it. It runs
- * in a signal handler, so that a write which hangs does not keep it waiting. */
+/* Puts the terminal back, then lets the signal do what it does: SA_RESETHAND has seen to it. It
+ * runs in a signal handler, so that a write which hangs does not keep it waiting. */
 static void ending(int number)
 {
     bh_cli_terminal_restore();

@@ -230,7 +230,8 @@ static void report_fault(struct bh_device *device, struct bh_queue *queue)
     device->port->failed(device, queue->index);
 }
 
-/* How often a queue is served in one kick, when its driver adds chains meanwhile: work for a kick is bounded. */
+/* How often a queue is served in one kick, when its driver adds chains meanwhile: work for a
+ * kick is bounded. */
 #define SERVE_ROUNDS 4u
 
 bool bh_device_kick(struct bh_device *device, uint16_t index)
@@ -254,7 +255,8 @@ bool bh_device_kick(struct bh_device *device, uint16_t index)
     (void)bh_queue_notify_enable(queue, false);
     do {
         served = device->class->serve(device, queue);
-        /* Chains that came after the class's last look would wait for a notification that nobody sends. */
+        /* Chains that came after the class's last look would wait for a notification that nobody
+         * sends. */
         more = served == BH_SERVED && bh_queue_notify_enable(queue, true);
         rounds--;
     } while (more && rounds != 0u);
@@ -286,11 +288,17 @@ void bh_device_push(struct bh_device *device, struct bh_queue *queue, struct bh_
     device->dirty = true;
 }
 
-void bh_device_fail(struct bh_device *device, struct bh_queue *queue, int error, const char *reason)
+void bh_device_fail(struct bh_device *device, struct bh_queue *queue, const struct bh_chain *chain,
+                    int error, const char *reason)
 {
     if (queue->fault.error == BH_OK && queue->state != BH_QUEUE_STOPPED) {
         queue->fault.error = error;
         queue->fault.reason = reason;
+        if (chain != NULL) {
+            /* Its first descriptor. What that said is not kept: it was well-formed. */
+            queue->fault.head = chain->head;
+            queue->fault.index = chain->head;
+        }
         if (queue->state == BH_QUEUE_RUNNING) {
             queue->state = BH_QUEUE_FAULTY;
         }

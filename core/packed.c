@@ -185,6 +185,7 @@ static int packed_pop(struct bh_queue *queue, struct bh_chain *chain)
         return error;
     }
     chain->id = at.desc.id;
+    chain->head = queue->avail_next;
     chain->slots = at.count;
     if (queue->journal != NULL) {
         chain->journal_entry =
@@ -218,6 +219,7 @@ static int packed_resume(struct bh_queue *queue, struct bh_chain *chain)
         error = add(queue, &walk, &desc, i, place);
     }
     chain->id = desc.id;
+    chain->head = queue->resume_entry;
     chain->slots = queue->resume_slots;
     bh_walk_end(queue, &walk, chain, error);
     return error == BH_OK ? 1 : error;

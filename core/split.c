@@ -178,6 +178,7 @@ static int take_head(struct bh_queue *queue, struct bh_chain *chain, uint16_t he
     }
     queue->busy[head] = 1;
     chain->id = head;
+    chain->head = head;
     chain->slots = 1;
     return 1;
 }

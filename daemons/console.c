@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bulkhead-console: the console model over terminals and sockets. Only wiring: which memory it gets, and
- * how options become ports.
+ * bulkhead-console: the console model over terminals and sockets. Only wiring: which memory it
+ * gets, and how options become ports.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 #define QUEUE_SIZE                                                                                 \
     1024u /* QEMU's devices have less, and its virtio-mmio lets the guest choose more */
 #define POOL_SPANS                                                                                 \
-    64u /* the longest chain, in pieces: Linux has 17 when a program splices a pipe */
-#define KEPT_SIZE 65536u /* as much as a Linux program can hand to a port in one piece */
+    256u /* the longest chain, in pieces: what a program without privileges can splice from a pipe */
+#define KEPT_SIZE (1u << 20) /* as much as such a program can hand to a port in one piece */
 
 static struct {
     const char *paths[PORTS_MAX];

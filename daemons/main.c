@@ -109,6 +109,12 @@ static void log_fault(uint16_t queue, const char *detail)
         bh_log_event(BH_LOG_WARNING, "queue %u not started: %s", queue, detail);
         return;
     }
+    if (fault->address == 0u && fault->length == 0u && fault->flags == 0u) {
+        /* What the descriptor said is not known, or not to blame. */
+        bh_log_event(BH_LOG_WARNING, "queue %u stopped: %s (%s): chain %u, descriptor %u", queue,
+                     fault->reason, bh_error_name(fault->error), fault->head, fault->index);
+        return;
+    }
     bh_log_event(BH_LOG_WARNING,
                  "queue %u stopped: %s (%s): chain %u, descriptor %u: address %#jx, length %u, "
                  "flags %#x",

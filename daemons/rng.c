@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bulkhead-rng: the entropy model over the kernel's generator or a device. Only wiring, and the time
- * of the limit: the model counts bytes, the timer here says when a period is over.
+ * bulkhead-rng: the entropy model over the kernel's generator or a device. Only wiring, and the
+ * time of the limit: the model counts bytes, the timer here says when a period is over.
  */
 #include <stdbool.h>
 #include <stdlib.h>

@@ -41,7 +41,7 @@ void bh_blk_fail(struct bh_blk_request *request, const char *reason)
     struct bh_blk *blk = request->blk;
     struct bh_queue *queue = request->queue;
 
-    bh_device_fail(blk->device, queue, BH_PROTOCOL, reason);
+    bh_device_fail(blk->device, queue, &request->chain, BH_PROTOCOL, reason);
     request->next = blk->free;
     blk->free = request;
     bh_device_push(blk->device, queue, &request->chain, 0);

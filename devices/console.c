@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console device (VIRTIO 1.4, 5.3): moves bytes between queues and terminals. Not here: what the
- * driver is told about ports (console_control.c), features and configuration (console_config.c).
+ * The console device (VIRTIO 1.4, 5.3): moves bytes between queues and terminals. Not here: what
+ * the driver is told about ports (console_control.c), features and configuration
+ * (console_config.c).
  *
  * Output of a port:
  *   free      nothing waits. A transmit buffer is popped -> offered
@@ -18,11 +19,12 @@
  *   quiet     nothing waits at the terminal, the model listens.
  *             bh_console_readable -> moving
  *   moving    receive buffers are popped and filled.
- *             the terminal has no more -> quiet; the ring is empty, or the port is not open -> waiting
+ *             the terminal has no more -> quiet; the ring is empty, or the port is not open ->
+ *             waiting
  *   waiting   bytes wait in the terminal, the model does not listen: it would be called for ever.
  *             buffers come -> moving; the port is opened, the queue starts -> quiet
- * A buffer that was popped and got no byte after all is held for the next ones. When the queue stops
- * it goes back empty.
+ * A buffer that was popped and got no byte after all is held for the next ones. When the queue
+ * stops it goes back empty.
  */
 #include "console_internal.h"
 
@@ -34,7 +36,7 @@
 void bh_console_refuse(struct bh_console *console, struct bh_queue *queue, struct bh_chain *chain,
                        const char *reason)
 {
-    bh_device_fail(console->device, queue, BH_PROTOCOL, reason);
+    bh_device_fail(console->device, queue, chain, BH_PROTOCOL, reason);
     /* The queue is faulty: this only lets go of its memory. */
     bh_device_push(console->device, queue, chain, 0);
 }
@@ -45,6 +47,31 @@ static struct bh_queue *queue_of(const struct bh_console *console,
     const uint16_t first = bh_console_receive_queue(port->id);
 
     return &console->device->queues[out ? first + 1u : first];
+}
+
+/* Lets the terminal move at most `most` bytes (not 0), whatever room the spans have. */
+static int move(int (*way)(void *terminal, const struct bh_span *spans, uint32_t count),
+                void *terminal, struct bh_span *spans, uint32_t count, uint32_t most)
+{
+    size_t left = most;
+    uint32_t whole = 0;
+
+    while (whole < count && spans[whole].length <= left) {
+        left -= spans[whole].length;
+        whole++;
+    }
+    if (whole == count) {
+        return way(terminal, spans, count);
+    }
+
+    const size_t length = spans[whole].length;
+
+    spans[whole].length = left;
+
+    const int got = way(terminal, spans, whole + 1u);
+
+    spans[whole].length = length;
+    return got;
 }
 
 static void out_done(struct bh_console *console, struct bh_console_port *port)
@@ -121,7 +148,8 @@ static bool out_offer(struct bh_console *console, struct bh_console_port *port, 
         int got = BH_AGAIN;
 
         if (*share != 0u) {
-            got = console->ops->write(port->setup.terminal, chain->spans, chain->readable_count);
+            got = move(console->ops->write, port->setup.terminal, chain->spans,
+                       chain->readable_count, *share);
         }
         if (got == BH_GONE) {
             bh_console_closed(console, port);
@@ -129,7 +157,7 @@ static bool out_offer(struct bh_console *console, struct bh_console_port *port, 
             return false;
         } else {
             (void)bh_chain_cut_header(chain, (uint32_t)got);
-            *share -= (uint32_t)got < *share ? (uint32_t)got : *share;
+            *share -= (uint32_t)got;
         }
     }
     return true;
@@ -195,16 +223,18 @@ void bh_console_listen(struct bh_console *console, struct bh_console_port *port)
 }
 
 /* Fills the buffer that is held, and gives it to the driver if it got a byte. */
-static void in_fill(struct bh_console *console, struct bh_console_port *port)
+static void in_fill(struct bh_console *console, struct bh_console_port *port, uint32_t *share)
 {
     struct bh_chain *chain = &port->in;
-    int got = console->ops->read(port->setup.terminal, chain->spans, chain->writable_count);
+    int got =
+        move(console->ops->read, port->setup.terminal, chain->spans, chain->writable_count, *share);
 
     if (got == BH_GONE) {
         bh_console_closed(console, port);
     }
     port->input = got > 0 && (uint32_t)got == chain->writable_bytes;
     if (got > 0) {
+        *share -= (uint32_t)got;
         in_done(console, port, (uint32_t)got);
     }
 }
@@ -212,8 +242,10 @@ static void in_fill(struct bh_console *console, struct bh_console_port *port)
 static enum bh_served serve_in(struct bh_console *console, struct bh_console_port *port,
                                struct bh_queue *queue)
 {
+    uint32_t share = SHARE_BYTES;
+
     port->looked = true;
-    for (uint32_t left = queue->size; left > 0u; left--) {
+    for (uint32_t left = queue->size; left > 0u && share != 0u; left--) {
         if (!port->input || !takes_input(console, port)) {
             listen(console, port, takes_input(console, port));
             return BH_SERVED_ENOUGH;
@@ -234,7 +266,7 @@ static enum bh_served serve_in(struct bh_console *console, struct bh_console_por
         if (port->in.writable_bytes == 0u) {
             in_done(console, port, 0);
         } else {
-            in_fill(console, port);
+            in_fill(console, port, &share);
         }
     }
     return BH_SERVED_MORE;
@@ -316,8 +348,18 @@ static enum bh_served console_serve(struct bh_device *device, struct bh_queue *q
                                      : serve_in(console, port, queue);
 }
 
-/* What follows from the events of a turn is done at its end: buffers that waited for a terminal that
- * is gone go back, and the driver is told what it has to know. */
+/* Serves a queue at the end of a turn, where nobody comes back to it: what is used now is not
+ * published yet, so a driver can have given a ring's worth, and the second look asks it to
+ * notify again. */
+static void serve_all(struct bh_device *device, uint16_t queue)
+{
+    if (bh_device_kick(device, queue)) {
+        (void)bh_device_kick(device, queue);
+    }
+}
+
+/* What follows from the events of a turn is done at its end: buffers that waited for a terminal
+ * that is gone go back, and the driver is told what it has to know. */
 static void console_commit(struct bh_device *device)
 {
     struct bh_console *console = device->class_data;
@@ -326,15 +368,14 @@ static void console_commit(struct bh_device *device)
         struct bh_console_port *port = &console->ports[i];
 
         if (port->swallow) {
-            /* A ring's worth at most: what is used is not published yet. */
             port->swallow = false;
-            (void)bh_device_kick(device, (uint16_t)(bh_console_receive_queue(i) + 1u));
+            serve_all(device, (uint16_t)(bh_console_receive_queue(i) + 1u));
         }
     }
     if (console->due) {
         /* A queue that does not run is served when it starts. */
         console->due = false;
-        (void)bh_device_kick(device, BH_CONSOLE_CONTROL_RECEIVE);
+        serve_all(device, BH_CONSOLE_CONTROL_RECEIVE);
     }
 }
 

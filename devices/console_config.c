@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console's features and configuration space (VIRTIO 1.4, 5.3.3 to 5.3.5), and emergency output,
- * which is a write into that space. Not here: queues.
+ * The console's features and configuration space (VIRTIO 1.4, 5.3.3 to 5.3.5), and emergency
+ * output, which is a write into that space. Not here: queues.
  *
  * A feature is offered if the setup says so and the platform's mask lets it through; a field whose
  * feature is not offered reads as 0 and takes no write.
@@ -43,9 +43,9 @@ void bh_console_config_read(const struct bh_device *device, uint32_t offset, voi
     bh_copy(to, (const uint8_t *)&config + offset, length);
 }
 
-/* Only emerg_wr is writable, at any time, whatever the driver negotiated (VIRTIO 1.4, 5.3.5.1), and its
- * lowest byte is what counts. A front end may know only the whole space (QEMU's sends all of it for a
- * write to any field): then the other fields are not looked at. */
+/* Only emerg_wr is writable, at any time, whatever the driver negotiated (VIRTIO 1.4, 5.3.5.1),
+ * and its lowest byte is what counts. A front end may know only the whole space (QEMU's sends
+ * all of it for a write to any field): then the other fields are not looked at. */
 int bh_console_config_write(struct bh_device *device, uint32_t offset, const void *from,
                             uint32_t length)
 {

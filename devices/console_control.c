@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console's control queues (VIRTIO 1.4, 5.3.6.2): the driver is told of ports, and tells what it
- * made of them. Not here: data.
+ * The console's control queues (VIRTIO 1.4, 5.3.6.2): the driver is told of ports, and tells what
+ * it made of them. Not here: data.
  *
  * A port, as the driver knows it:
  *   unknown   not announced, or removed.
  *             DEVICE_READY (or it is plugged in later) -> DEVICE_ADD is due; sent -> added
  *   added     the driver is making it. Nothing else is said about it.
  *             PORT_READY 1 -> ready; it is pulled out -> DEVICE_REMOVE is due; sent -> unknown
- *   ready     CONSOLE_PORT, PORT_NAME, RESIZE and PORT_OPEN went out, as far as they apply, and go out
- *             again when something changes. PORT_OPEN from the driver opens and closes its own side.
+ *   ready     CONSOLE_PORT, PORT_NAME, RESIZE and PORT_OPEN went out, as far as they apply, and go
+ *             out again when something changes. PORT_OPEN from the driver opens and closes its own
+ *             side.
  *             PORT_READY 0 -> added; pulled out -> unknown
  *
  * What is due is a set of bits for each port and no list of messages: so a driver that asks without
@@ -202,12 +203,22 @@ static void on_port_ready(struct bh_console *console, struct bh_console_port *po
     if (ready) {
         bh_console_due(console, port, DUE_WHEN_READY);
     } else {
+        port->pending &= BH_CONSOLE_DUE_REMOVE | BH_CONSOLE_DUE_ADD;
         port->guest_open = false;
     }
     bh_console_listen(console, port);
 }
 
-/* Messages about ports that the driver cannot know, and events that it cannot send, change nothing. */
+/* Whether the driver can mean this port: one that was pulled out and is in again is another, of
+ * which it has not heard yet. */
+static bool is_known(const struct bh_console *console, uint32_t id)
+{
+    return id < console->port_count && console->ports[id].added && console->ports[id].present &&
+           (console->ports[id].pending & BH_CONSOLE_DUE_REMOVE) == 0u;
+}
+
+/* Messages about ports that the driver cannot know, and events that it cannot send, change
+ * nothing. */
 static void on_message(struct bh_console *console, const struct bh_console_control *message)
 {
     const uint32_t id = BH_LE32(message->id);
@@ -221,7 +232,7 @@ static void on_message(struct bh_console *console, const struct bh_console_contr
         }
         return;
     }
-    if (id >= console->port_count || !console->ports[id].added || !console->ports[id].present) {
+    if (!is_known(console, id)) {
         console->ignored++;
         return;
     }

@@ -54,7 +54,8 @@ enum bh_served bh_console_serve_control_transmit(struct bh_console *console,
 /* A message of these kinds is due, if the driver is to have it now. */
 void bh_console_due(struct bh_console *console, struct bh_console_port *port, uint32_t messages);
 
-/* The driver knows nothing of any port (or, `resumed`, nobody knows what it knows): announces all. */
+/* The driver knows nothing of any port (or, `resumed`, nobody knows what it knows): announces
+ * all. */
 void bh_console_announce(struct bh_console *console, bool resumed);
 
 /* ---- console_config.c ---- */

@@ -95,7 +95,7 @@ static int serve_one(struct bh_rng *rng, struct bh_queue *queue)
         return got == BH_AGAIN ? BH_AGAIN : 0;
     }
     if (chain->readable_count != 0u || chain->writable_bytes == 0u) {
-        bh_device_fail(rng->device, queue, BH_PROTOCOL,
+        bh_device_fail(rng->device, queue, chain, BH_PROTOCOL,
                        chain->readable_count != 0u ? "entropy buffer that is device-readable"
                                                    : "entropy buffer without a byte");
         bh_device_push(rng->device, queue, chain, 0);

@@ -10,12 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bulkhead/host_error.h"
@@ -27,6 +29,8 @@
 #define PID_TEXT        16u
 #define PID_BASE        10
 #define TAKE_TRIES      16u
+#define WAIT_TRIES      50u
+#define WAIT_PAUSE_MS   20u
 #define USER_NAME_BYTES 32u
 
 int bh_control_error(int number)
@@ -39,6 +43,10 @@ int bh_control_error(int number)
     case EMFILE:
     case ENFILE:
         return BH_AGAIN;
+    case ENAMETOOLONG:
+        return BH_LIMIT;
+    case EFBIG: /* the limit of a file's size (ulimit -f) */
+        return BH_NO_SPACE;
     default:
         return bh_error_from_errno(number);
     }
@@ -215,9 +223,15 @@ static int folder_try(struct bh_control_folder *folder, const char *name, int *p
     return result;
 }
 
+static bool owner_is_dead(int result, int pid)
+{
+    return result == BH_STATE && pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
+}
+
 int bh_control_folder_take(struct bh_control_folder *folder, const char *name, char *path,
                            size_t size, int *pid)
 {
+    const struct timespec pause = {.tv_nsec = WAIT_PAUSE_MS * 1000000L};
     *pid = 0;
     int result = bh_control_runtime_open(true, path, size, &folder->runtime_fd);
     if (result != BH_OK) {
@@ -229,9 +243,15 @@ int bh_control_folder_take(struct bh_control_folder *folder, const char *name, c
         (void)close(folder->runtime_fd);
         return BH_LIMIT;
     }
-    /* One that ends at this moment takes the folder away under our feet: again, then. */
+    /* One that ends at this moment takes the folder away under our feet: again, then. One that was
+     * killed may have a child with its lock, which is just ending. */
     result = BH_GONE;
     for (uint32_t i = 0; i < TAKE_TRIES && result == BH_GONE; i++) {
+        result = folder_try(folder, name, pid);
+    }
+    for (uint32_t i = 0; i < WAIT_TRIES && (result == BH_GONE || owner_is_dead(result, *pid));
+         i++) {
+        (void)nanosleep(&pause, NULL);
         result = folder_try(folder, name, pid);
     }
     if (result != BH_OK) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the control socket of a platform lies: RUNTIME/NAME/control, and the lock beside it. Nothing
- * of a folder is used before it was found to be this user's alone. Private to engine/.
+ * Where the control socket of a platform lies: RUNTIME/NAME/control, and the lock beside it.
+ * Nothing of a folder is used before it was found to be this user's alone. Private to engine/.
  *
  * Thread: any. Ownership: descriptors become the caller's.
  */

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "bulkhead/host_loop.h"
 #include "qemu.h"
 #include "qmp.h"
+#include "window.h"
 
 #define START_LIMIT_USECS 30000000u /* for the devices to connect; and for each answer later */
 #define QUIT_LIMIT_USECS  1000000u
@@ -55,10 +55,13 @@ static void tell(struct bh_machine *machine, enum bh_machine_event_type type, co
     machine->event(machine->context, &event);
 }
 
+/* What QEMU says once more gives it no more time. */
 static void start_ending(struct bh_machine *machine, uint64_t limit)
 {
-    machine->state = ENDING;
-    bh_timer_arm(&machine->kill, limit, 0);
+    if (machine->state != ENDING) {
+        machine->state = ENDING;
+        bh_timer_arm(&machine->kill, limit, 0);
+    }
 }
 
 /* The process is told to go at once: what failed cannot be trusted to end in order. */
@@ -195,7 +198,7 @@ static void process_ended(struct bh_child *child, int status)
 /* A file in memory with these bytes, which nobody can change any more. A negative error: none. */
 static int make_file(const char *name, const void *bytes, size_t size)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = bh_memory_file(name);
     if (fd < 0) {
         return bh_error_from_errno(errno);
     }
@@ -232,16 +235,19 @@ static int start_process(struct bh_machine *machine, const struct bh_machine_set
                          const struct bh_qemu_fds *own)
 {
     struct bh_qemu_command command;
+    struct bh_qemu_reach reach;
     int result = bh_qemu_command_make(&command, setup, own, false);
     if (result != BH_OK) {
         return result;
     }
+    bh_qemu_reach_make(&reach, setup->engine->program);
     const struct bh_child_setup child = {.poller = setup->poller,
                                          .program = setup->engine->program,
                                          .arguments = (const char *const *)command.arguments,
                                          .fds = command.fds,
                                          .fd_count = command.fd_count,
                                          .output_fd = setup->output_fd,
+                                         .reach = reach.paths,
                                          .isolate = true,
                                          .no_network = true,
                                          .ended = process_ended,
@@ -303,6 +309,11 @@ int bh_machine_create(struct bh_machine **machine, const struct bh_machine_setup
         free(made);
         return result;
     }
+    if (!made->child.isolated || !made->child.confined) {
+        bh_log(BH_LOG_WARNING, "guest %s: QEMU runs without %s: this host does not grant it",
+               setup->layout->guest->name.text,
+               made->child.confined ? "namespaces of its own" : "Landlock");
+    }
     *machine = made;
     return BH_OK;
 }
@@ -327,7 +338,8 @@ void bh_machine_end(struct bh_machine *machine)
         bh_child_signal(&machine->child, SIGKILL);
     }
     machine->told_to_quit = true;
-    start_ending(machine, QUIT_LIMIT_USECS);
+    machine->state = ENDING;
+    bh_timer_arm(&machine->kill, QUIT_LIMIT_USECS, 0);
 }
 
 pid_t bh_machine_pid(const struct bh_machine *machine)

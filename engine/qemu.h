@@ -6,6 +6,8 @@
 #ifndef ENGINE_QEMU_H
 #define ENGINE_QEMU_H
 
+#include <limits.h>
+
 #include "bulkhead/engine_machine.h"
 #include "bulkhead/host_child.h"
 
@@ -54,6 +56,18 @@ void bh_qemu_add_devices(struct bh_qemu_command *command);
 
 /* Whether the guest runs on KVM. */
 bool bh_qemu_uses_kvm(const struct bh_machine_setup *setup);
+
+/* ------------------------------------------------------------------------------------------------
+ * qemu_reach.c */
+
+#define BH_QEMU_REACH_MAX 16u
+
+/* For bh_child_setup.reach; stays where it is. */
+struct bh_qemu_reach {
+    struct bh_child_path paths[BH_QEMU_REACH_MAX];
+    char own[PATH_MAX];
+};
+void bh_qemu_reach_make(struct bh_qemu_reach *reach, const char *program);
 
 /* ------------------------------------------------------------------------------------------------
  * kvm.c */

@@ -30,7 +30,8 @@ static void no_options(const struct bh_device_definition *device, char options[O
 /* Any device: QEMU passes the configuration space on and knows nothing of it. */
 static void console_options(const struct bh_device_definition *device, char options[OPTIONS_MAX])
 {
-    /* The definition's ports come on top of the first; the control queues count as one port more. */
+    /* The definition's ports come on top of the first; the control queues count as one port
+     * more. */
     uint32_t queues = device->port_count == 0u ? 2u : 2u * (device->port_count + 2u);
     (void)snprintf(options, OPTIONS_MAX, ",virtio-id=%u,num_vqs=%u,vq_size=%u,config_size=%zu",
                    BH_ID_CONSOLE, queues, CONSOLE_QUEUE_SIZE, sizeof(struct bh_console_config));
@@ -61,7 +62,8 @@ static void add_device(struct bh_qemu_command *command, uint32_t index)
     bh_qemu_add(command, "-chardev");
     bh_qemu_add(command, "socket,id=backend-%s,fd=%s", name, fd);
     front_end->options(device, options);
-    /* A window works only with a driver that uses it: VIRTIO_F_ACCESS_PLATFORM is not negotiable. */
+    /* A window works only with a driver that uses it: VIRTIO_F_ACCESS_PLATFORM is not
+     * negotiable. */
     const char *platform =
         device->isolation.value == BH_ISOLATION_DIRECT ? ",iommu_platform=on" : "";
     bh_qemu_add(command, "-device");

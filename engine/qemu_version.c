@@ -41,14 +41,18 @@ static void program_is_late(void *context)
     bh_child_signal(&question->child, SIGKILL);
 }
 
-/* Runs the program to its end. A program that prints more than the pipe holds waits, and is late. */
+/* Runs the program to its end. A program that prints more than the pipe holds waits, and is
+ * late. */
 static int ask(struct question *question, const char *program, int output)
 {
     const char *const arguments[] = {program, "--version", NULL};
+    struct bh_qemu_reach reach;
+    bh_qemu_reach_make(&reach, program);
     const struct bh_child_setup setup = {.poller = &question->loop.poller,
                                          .program = program,
                                          .arguments = arguments,
                                          .output_fd = output,
+                                         .reach = reach.paths,
                                          .isolate = true,
                                          .no_network = true,
                                          .ended = program_ended,

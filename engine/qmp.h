@@ -59,7 +59,8 @@ struct bh_qmp {
 };
 
 /* Starts the conversation on `fd`, a connected stream socket. `limit`: microseconds for the
- * greeting and for each answer. BH_OK; BH_LIMIT, BH_NO_MEMORY: the descriptor stays the caller's. */
+ * greeting and for each answer. BH_OK; BH_LIMIT, BH_NO_MEMORY: the descriptor stays the
+ * caller's. */
 int bh_qmp_init(struct bh_qmp *qmp, struct bh_poller *poller, int fd, uint64_t limit,
                 void (*event)(void *context, const struct bh_qmp_event *event), void *context);
 void bh_qmp_finish(struct bh_qmp *qmp);

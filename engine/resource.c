@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
@@ -18,7 +20,11 @@
 #include "bulkhead/error.h"
 #include "bulkhead/host_error.h"
 
-#define SECTOR_BYTES 512u
+#define SECTOR_BYTES  512u
+#define MEM_MAJOR     1u   /* /dev/null, /dev/zero, /dev/urandom and others */
+#define RANDOM_MINOR  8u   /* of these, /dev/random: it waits for its seed */
+#define LOCK_WAIT_MS  500u /* what was killed lets go of its locks within this time */
+#define LOCK_PAUSE_MS 20u
 
 /* What is being opened, for the messages. */
 struct attempt {
@@ -98,11 +104,27 @@ static int refuse_errno(const struct attempt *attempt, int number)
     }
 }
 
-static int check_kind(const struct attempt *attempt, mode_t mode)
+/* The back end would refuse it too, but later, and in its own words. */
+static int check_source(const struct attempt *attempt, dev_t device)
 {
+    if (major(device) != MEM_MAJOR || minor(device) == RANDOM_MINOR) {
+        return BH_OK;
+    }
+    bh_diagnostics_add(
+        attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
+        "%s is no source that waits for its seed\n"
+        "leave `source` out to use the kernel's generator, or name a hardware source, "
+        "such as /dev/hwrng",
+        attempt->path);
+    return BH_INVALID;
+}
+
+static int check_kind(const struct attempt *attempt, const struct stat *status)
+{
+    mode_t mode = status->st_mode;
     bool disk = attempt->resource->type.value == BH_RESOURCE_DISK;
     if (disk ? S_ISREG(mode) || S_ISBLK(mode) : S_ISCHR(mode)) {
-        return BH_OK;
+        return disk ? BH_OK : check_source(attempt, status->st_rdev);
     }
     bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
                        "%s is %s\n%s", attempt->path, kind_name(mode),
@@ -111,19 +133,33 @@ static int check_kind(const struct attempt *attempt, mode_t mode)
     return BH_INVALID;
 }
 
-/* Another program that has it open for a guest holds a lock on it. */
-static int check_lock(const struct attempt *attempt, int fd)
+/* The lock that is in the way: F_UNLCK: none, or a file system without locks. Then the back end
+ * says what it thinks of it. */
+static short find_lock(const struct attempt *attempt, int fd)
 {
     struct flock lock = {.l_type = attempt->writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
-        return BH_OK; /* a file system without locks: the back end says what it thinks of it */
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_UNLCK;
+}
+
+/* Another program that has it open for a guest holds a lock on it. One that is just ending is
+ * waited for: a run may follow at once on one that was killed. */
+static int check_lock(const struct attempt *attempt, int fd)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+    short type = find_lock(attempt, fd);
+    for (uint32_t waited = 0; type != F_UNLCK && waited < LOCK_WAIT_MS; waited += LOCK_PAUSE_MS) {
+        (void)nanosleep(&pause, NULL);
+        type = find_lock(attempt, fd);
+    }
+    if (type == F_UNLCK) {
+        return BH_OK;
     }
     bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-in-use",
                        attempt->text->at,
                        "%s is in use by another program, which has it locked for %s\n"
                        "`bulkhead status` lists the platforms that run, `bulkhead stop NAME` ends "
                        "one; or give this device an image of its own",
-                       attempt->path, lock.l_type == F_WRLCK ? "writing" : "reading");
+                       attempt->path, type == F_WRLCK ? "writing" : "reading");
     return BH_STATE;
 }
 
@@ -151,7 +187,7 @@ static int open_checked(const struct attempt *attempt, struct bh_open_resource *
     if (stat(attempt->path, &status) != 0) {
         return refuse_errno(attempt, errno);
     }
-    int result = check_kind(attempt, status.st_mode);
+    int result = check_kind(attempt, &status);
     if (result != BH_OK) {
         return result;
     }
@@ -163,7 +199,7 @@ static int open_checked(const struct attempt *attempt, struct bh_open_resource *
     if (fstat(fd, &status) != 0 || fcntl(fd, F_SETFL, 0) != 0) {
         result = refuse_errno(attempt, errno);
     } else {
-        result = check_kind(attempt, status.st_mode);
+        result = check_kind(attempt, &status);
     }
     if (result == BH_OK && attempt->resource->type.value == BH_RESOURCE_DISK) {
         result = check_disk(attempt, fd, &status);

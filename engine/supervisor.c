@@ -144,7 +144,18 @@ static void tick_expired(void *context)
     struct bh_supervisor *supervisor = context;
     supervisor->tick_armed = false;
     supervisor->output.restless = false;
-    for_each_source(supervisor, bh_source_tick);
+    for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
+        struct bh_supervised *guest = &supervisor->guests[g];
+        bh_terminal_tick(&guest->uart);
+        bh_source_tick(&guest->engine_source);
+        for (uint32_t d = 0; d < guest->guest->device_count; d++) {
+            struct bh_backend *backend = &guest->backends[d];
+            bh_source_tick(&backend->source);
+            for (uint32_t t = 0; t < backend->terminal_count; t++) {
+                bh_terminal_tick(&backend->terminals[t]);
+            }
+        }
+    }
 }
 
 /* After each turn of the loop. An idle platform is not woken. */
@@ -356,13 +367,16 @@ enum bh_run_exit bh_supervisor_run(const struct bh_supervisor_setup *setup)
         .notify = {.fd = -1},
         .started = bh_supervisor_now(),
     };
-    /* A reader that goes away is an error of write, not an end. */
+    /* A reader that goes away, or a file that may not grow, is an error of write, not an end. */
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
+    struct sigaction before_size;
     raise_limit();
     (void)sigaction(SIGPIPE, &ignore, &before);
+    (void)sigaction(SIGXFSZ, &ignore, &before_size);
     enum bh_run_exit result = prepare_and_run(&supervisor);
     close_own(&supervisor);
+    (void)sigaction(SIGXFSZ, &before_size, NULL);
     (void)sigaction(SIGPIPE, &before, NULL);
     return result;
 }

@@ -119,7 +119,7 @@ void bh_supervised_let_go(struct bh_supervised *guest);
 /* Closes and frees everything of a guest, in whatever state the preparation left it. */
 void bh_supervised_finish(struct bh_supervised *guest);
 
-/* The name before a line: "GUEST", "GUEST/DEVICE", "GUEST/DEVICE:PORT". */
+/* The name before a line: "GUEST", "GUEST/DEVICE", "GUEST/DEVICE/PORT": as attach takes it. */
 void bh_supervised_label(const struct bh_supervised *guest, const char *device, const char *port,
                          char *label, size_t size);
 

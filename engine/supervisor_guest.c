@@ -187,6 +187,14 @@ static void backend_ended(void *context, struct bh_backend *backend)
     poller->ops->post(poller, &guest->settle);
 }
 
+static const char *start_advice(int error)
+{
+    if (error == BH_INVALID || error == BH_GONE || error == BH_DENIED) {
+        return "it is no program that this host runs: install all of Bulkhead's programs again";
+    }
+    return "raise this user's limits of open files and processes (ulimit -n, ulimit -u)";
+}
+
 int bh_supervised_start_backends(struct bh_supervised *guest)
 {
     struct bh_supervisor *supervisor = guest->supervisor;
@@ -206,10 +214,8 @@ int bh_supervised_start_backends(struct bh_supervised *guest)
         int result = bh_backend_start(backend, &setup);
         if (result != BH_OK) {
             bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "backend-start",
-                               backend->device->type.at,
-                               "%s: %s cannot be started: %s\nraise this user's limits of open "
-                               "files and processes (ulimit -n, ulimit -u)",
-                               label, backend->program, bh_error_name(result));
+                               backend->device->type.at, "%s: %s cannot be started: %s\n%s", label,
+                               backend->program, bh_error_name(result), start_advice(result));
             return result;
         }
     }

@@ -12,23 +12,33 @@
 
 static const char host_limit[] = "host-limit";
 
+static const char *limit_advice(int error)
+{
+    switch (error) {
+    case BH_NO_MEMORY:
+        return "the host has no memory left: end other programs";
+    case BH_NO_SPACE:
+        return "raise this user's limit of the size of a file (ulimit -f), which counts for memory "
+               "that is shared, too";
+    default:
+        return "raise this user's limits of open files and pseudo-terminals (ulimit -n; "
+               "/proc/sys/kernel/pty/max)";
+    }
+}
+
 /* The host has not enough of something. */
 static void refuse_limit(struct bh_supervised *guest, const char *what, int error)
 {
     bh_diagnostics_add(guest->supervisor->diagnostics, BH_SEVERITY_ERROR, host_limit,
                        guest->guest->name.at, "%s: %s cannot be made: %s\n%s",
-                       guest->guest->name.text, what, bh_error_name(error),
-                       error == BH_NO_MEMORY
-                           ? "the host has no memory left: end other programs"
-                           : "raise this user's limits of open files and pseudo-terminals (ulimit "
-                             "-n; /proc/sys/kernel/pty/max)");
+                       guest->guest->name.text, what, bh_error_name(error), limit_advice(error));
 }
 
 void bh_supervised_label(const struct bh_supervised *guest, const char *device, const char *port,
                          char *label, size_t size)
 {
     (void)snprintf(label, size, "%s%s%s%s%s", guest->guest->name.text, device != NULL ? "/" : "",
-                   device != NULL ? device : "", port != NULL ? ":" : "", port != NULL ? port : "");
+                   device != NULL ? device : "", port != NULL ? "/" : "", port != NULL ? port : "");
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -233,29 +243,21 @@ int bh_supervisor_prepare(struct bh_supervisor *supervisor)
     return bh_diagnostics_errors(supervisor->diagnostics) == 0u ? BH_OK : BH_INVALID;
 }
 
-/* A guest with a console asks most of an engine: it is looked for on that guest's behalf. */
-static const struct bh_guest *most_demanding(const struct bh_platform *platform, uint32_t arch)
+/* What the others of its architecture ask of an engine is looked at with it. */
+static const struct bh_guest *first_of(const struct bh_platform *platform, uint32_t arch)
 {
-    const struct bh_guest *found = NULL;
     for (uint32_t g = 0; g < platform->guest_count; g++) {
-        const struct bh_guest *guest = &platform->guests[g];
-        if (guest->arch.value != arch) {
-            continue;
-        }
-        found = found == NULL ? guest : found;
-        for (uint32_t d = 0; d < guest->device_count; d++) {
-            if (guest->devices[d].type.value == BH_DEVICE_CONSOLE) {
-                return guest;
-            }
+        if (platform->guests[g].arch.value == arch) {
+            return &platform->guests[g];
         }
     }
-    return found;
+    return NULL;
 }
 
 int bh_supervisor_find_engines(struct bh_supervisor *supervisor)
 {
     for (uint32_t arch = 0; arch < BH_ARCHES; arch++) {
-        const struct bh_guest *guest = most_demanding(supervisor->platform, arch);
+        const struct bh_guest *guest = first_of(supervisor->platform, arch);
         if (guest == NULL) {
             continue;
         }

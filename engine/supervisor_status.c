@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -15,6 +16,8 @@
 #include "supervisor.h"
 
 #define WINDOWS_MAX (BH_GUESTS_MAX * BH_REGIONS_MAX)
+/* What the control socket puts around it. */
+#define TEXT_MAX (BH_CONTROL_BYTES_MAX - 64u)
 
 /* All windows of the platform, and whose they are. */
 struct all_windows {
@@ -22,6 +25,7 @@ struct all_windows {
     uint64_t bytes[WINDOWS_MAX]; /* mapped by the process that is looked at */
     char names[WINDOWS_MAX][BH_OUTPUT_LABEL_MAX];
     size_t count;
+    bool named; /* "mapped_windows" has a place in the message */
 };
 
 static void collect_windows(const struct bh_supervisor *supervisor, struct all_windows *all)
@@ -48,19 +52,19 @@ static void collect_windows(const struct bh_supervisor *supervisor, struct all_w
 /* Sets "mapped" and "mapped_windows". */
 static int set_mapped(json_t *object, const struct bh_backend *backend, struct all_windows *all)
 {
-    json_t *names = json_array();
+    json_t *names = all->named ? json_array() : NULL;
     uint64_t sum = 0;
     bool known = bh_backend_runs(backend) && bh_window_mapped(backend->child.pid, all->windows,
                                                               all->bytes, all->count) == BH_OK;
     for (size_t i = 0; known && i < all->count; i++) {
-        if (all->bytes[i] != 0u) {
-            sum += all->bytes[i];
+        sum += all->bytes[i];
+        if (all->bytes[i] != 0u && names != NULL) {
             (void)json_array_append_new(names, json_string(all->names[i]));
         }
     }
-    return json_object_set_new(object, "mapped",
-                               known ? json_integer((json_int_t)sum) : json_null()) |
-           json_object_set_new(object, "mapped_windows", names);
+    int result =
+        json_object_set_new(object, "mapped", known ? json_integer((json_int_t)sum) : json_null());
+    return all->named ? result | json_object_set_new(object, "mapped_windows", names) : result;
 }
 
 static const char *backend_state(const struct bh_backend *backend)
@@ -144,26 +148,51 @@ static const char *platform_state(const struct bh_supervisor *supervisor)
     return "running";
 }
 
-char *bh_supervisor_status(void *context)
+/* A path need not be UTF-8, as a JSON text must. */
+static json_t *path_text(const char *path)
 {
-    const struct bh_supervisor *supervisor = context;
+    char ascii[4096];
+    json_t *text = json_string(path);
+    if (text != NULL) {
+        return text;
+    }
+    (void)snprintf(ascii, sizeof(ascii), "%s", path);
+    for (size_t i = 0; ascii[i] != '\0'; i++) {
+        ascii[i] = (unsigned char)ascii[i] < 0x80u ? ascii[i] : '?';
+    }
+    return json_string(ascii);
+}
+
+static char *status_text(const struct bh_supervisor *supervisor, bool named)
+{
     struct all_windows *all = calloc(1, sizeof(*all));
     json_t *guests = json_array();
     if (all == NULL) {
         json_decref(guests);
         return NULL;
     }
+    all->named = named;
     collect_windows(supervisor, all);
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         (void)json_array_append_new(guests, guest_status(&supervisor->guests[i], all));
     }
     free(all);
     json_t *status =
-        json_pack("{s:s, s:i, s:s, s:s, s:I, s:o}", "platform", supervisor->platform->name.text,
-                  "pid", (int)getpid(), "definition", supervisor->platform->path, "state",
-                  platform_state(supervisor), "since_ms",
+        json_pack("{s:s, s:i, s:o, s:s, s:I, s:o}", "platform", supervisor->platform->name.text,
+                  "pid", (int)getpid(), "definition", path_text(supervisor->platform->path),
+                  "state", platform_state(supervisor), "since_ms",
                   (json_int_t)(bh_supervisor_now() - supervisor->started), "guests", guests);
-    char *text = status != NULL ? json_dumps(status, 0) : NULL;
+    char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
     json_decref(status);
     return text;
+}
+
+char *bh_supervisor_status(void *context)
+{
+    char *text = status_text(context, true);
+    if (text == NULL || strlen(text) <= TEXT_MAX) {
+        return text;
+    }
+    free(text);
+    return status_text(context, false);
 }

@@ -261,7 +261,7 @@ void bh_terminal_tick(struct bh_terminal *terminal)
     }
     terminal->source.output->restless = true;
     terminal->peer_waits++;
-    if (terminal->peer_waits > BH_TERMINAL_PATIENCE) {
+    if (terminal->peer_waits > (terminal->source.output->hurried ? 1u : BH_TERMINAL_PATIENCE)) {
         detach(terminal);
     }
 }

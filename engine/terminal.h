@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A terminal of a guest: a port of its console (a pseudo-terminal whose other side the back end
- * has) or its UART (a socket pair whose other end the engine has). What the guest prints becomes lines of the
- * output; somebody may attach, who gets the bytes as they are and types.
+ * has) or its UART (a socket pair whose other end the engine has). What the guest prints becomes
+ * lines of the output; somebody may attach, who gets the bytes as they are and types.
  *
  * States of the attachment:
  *   none      -> attached (bh_terminal_attach)
- *   attached  bytes go both ways. While the peer has no room the terminal is not read, and while the
- *             guest takes no input the peer is not read.
- *             -> none (the peer closed, or left its bytes lying for BH_TERMINAL_PATIENCE ticks)
+ *   attached  bytes go both ways. While the peer has no room the terminal is not read, and while
+ *             the guest takes no input the peer is not read.
+ *             -> none (the peer closed, or left its bytes lying for BH_TERMINAL_PATIENCE ticks;
+ *             for one, while the run is in a hurry)
  *
  * Thread: the loop's. Ownership: the structure is the caller's, and stays where it is.
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bytes of a terminal become lines that are safe to show on another: what a guest prints is hostile.
- * It is not a terminal emulator: there is no screen.
+ * Bytes of a terminal become lines that are safe to show on another: what a guest prints is
+ * hostile. It is not a terminal emulator: there is no screen.
  *
- * A line ends with LF, CR LF, or a CR that other text follows; one that grows beyond BH_LINE_BYTES_MAX goes on in the next. In
- * a line stand printable UTF-8 characters and nothing else:
+ * A line ends with LF, CR LF, or a CR that other text follows; one that grows beyond
+ * BH_LINE_BYTES_MAX goes on in the next. In a line stand printable UTF-8 characters and nothing
+ * else:
  *   tab                          spaces up to the next multiple of 8
  *   backspace                    takes the last character away
  *   control sequence (ESC [ …)   left out, if it has at most BH_LINE_SEQUENCE_MAX bytes

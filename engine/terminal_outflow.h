@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bytes on their way to a descriptor that may not take them now: a bounded store that is written out
- * as the reader takes it, and that never makes the loop wait. What is put within one turn of the
- * loop goes out in one write.
+ * Bytes on their way to a descriptor that may not take them now: a bounded store that is written
+ * out as the reader takes it, and that never makes the loop wait. What is put within one turn of
+ * the loop goes out in one write.
  *
  * States of an outflow:
  *   open   takes bytes. -> broken (the reader is gone: an error of write)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Last words (terminal_words.h). Which lines tell of a crash is a list of what kernels print; a guest
- * can print the same at will, so it explains an end that was seen elsewhere and never causes one.
+ * Last words (terminal_words.h). Which lines tell of a crash is a list of what kernels print; a
+ * guest can print the same at will, so it explains an end that was seen elsewhere and never causes
+ * one.
  */
 #include "terminal_words.h"
 

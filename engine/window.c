@@ -22,7 +22,7 @@
 
 #define MAPS_BYTES_MAX (4u << 20) /* of /proc/PID/maps: some 40000 mappings */
 
-static int create_memfd(const char *name)
+int bh_memory_file(const char *name)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) {
@@ -36,7 +36,7 @@ int bh_window_create(struct bh_window *window, const char *name, uint64_t size)
     char cut[201];
     struct stat status;
     (void)snprintf(cut, sizeof(cut), "%s", name);
-    *window = (struct bh_window){.fd = create_memfd(cut), .size = size};
+    *window = (struct bh_window){.fd = bh_memory_file(cut), .size = size};
     if (window->fd < 0) {
         return bh_error_from_errno(errno);
     }

@@ -22,6 +22,10 @@ struct bh_window {
     uint64_t size;
 };
 
+/* A file in memory that can be sealed, and not executed where the kernel knows that (Linux 6.3):
+ * the descriptor, or -1 with errno. */
+int bh_memory_file(const char *name);
+
 /* `name` shows in /proc/PID/maps: at most 200 bytes count. The memory cannot shrink, grow or be
  * unsealed. BH_LIMIT, BH_NO_MEMORY, BH_IO. */
 int bh_window_create(struct bh_window *window, const char *name, uint64_t size);

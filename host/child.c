@@ -2,7 +2,7 @@
 /*
  * Children, from the starter's side: makes the process with its namespaces, maps its user, waits
  * until it has become its program, and reaps it when it ends. What the new process does before it
- * is that program: child_exec.c.
+ * is that program: child_exec.c; what it may open then: child_reach.c.
  */
 #include "child.h"
 
@@ -149,7 +149,7 @@ static void end_now(struct bh_child *child)
 
 /* One try: 0, or an errno value and nothing left. */
 static int try_start(struct bh_child *child, const struct bh_child_setup *setup,
-                     const char *const *environment, uint64_t flags)
+                     const char *const *environment, int rules_fd, uint64_t flags)
 {
     int line[2];
     int pidfd = -1;
@@ -159,7 +159,12 @@ static int try_start(struct bh_child *child, const struct bh_child_setup *setup,
         return errno;
     }
     const struct bh_child_plan plan = {
-        .setup = setup, .environment = environment, .starter_fd = line[0], .line_fd = line[1]};
+        .setup = setup,
+        .environment = environment,
+        .rules_fd = rules_fd,
+        .starter_fd = line[0],
+        .line_fd = line[1],
+    };
     struct clone_args arguments = {
         .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
     /* No handler of the starter runs in the new process. */
@@ -196,12 +201,33 @@ static void child_ready(struct bh_watch *watch)
     child->ended(child, status);
 }
 
+/* With namespaces if possible: 0, or an errno value and nothing left. */
+static int start(struct bh_child *child, const struct bh_child_setup *setup,
+                 const char *const *environment)
+{
+    uint64_t flags = setup->isolate ? CLONE_NEWUSER | CLONE_NEWPID : 0u;
+    int rules_fd = setup->reach != NULL ? bh_child_reach(setup) : -1;
+    flags |= setup->no_network ? CLONE_NEWNET : 0u;
+    int number = try_start(child, setup, environment, rules_fd, flags);
+    if (number != 0 && flags != 0) {
+        /* The kernel or a container refuses namespaces; or root may not read what belongs to
+         * others any more. */
+        flags = 0;
+        number = try_start(child, setup, environment, rules_fd, 0);
+    }
+    child->isolated = (flags & CLONE_NEWUSER) != 0;
+    child->confined = rules_fd >= 0;
+    if (rules_fd >= 0) {
+        (void)close(rules_fd);
+    }
+    return number;
+}
+
 int bh_child_start(struct bh_child *child, const struct bh_child_setup *setup)
 {
     char path[PATH_MAX] = "PATH=/usr/local/bin:/usr/bin:/bin";
     const char *const standard[] = {path, "LANG=C", NULL};
     const char *given = getenv("PATH");
-    uint64_t flags = setup->isolate ? CLONE_NEWUSER | CLONE_NEWPID : 0u;
     *child = (struct bh_child){
         .poller = setup->poller, .pidfd = -1, .ended = setup->ended, .context = setup->context};
     if (!setup_is_valid(setup)) {
@@ -210,19 +236,10 @@ int bh_child_start(struct bh_child *child, const struct bh_child_setup *setup)
     if (given != NULL && strlen(given) < sizeof(path) - sizeof("PATH=")) {
         (void)snprintf(path, sizeof(path), "PATH=%s", given);
     }
-    flags |= setup->no_network ? CLONE_NEWNET : 0u;
-    const char *const *environment = setup->environment != NULL ? setup->environment : standard;
-    int number = try_start(child, setup, environment, flags);
-    if (number != 0 && flags != 0) {
-        /* The kernel or a container refuses namespaces; or root may not read what belongs to
-         * others any more. */
-        flags = 0;
-        number = try_start(child, setup, environment, 0);
-    }
+    int number = start(child, setup, setup->environment != NULL ? setup->environment : standard);
     if (number != 0) {
         return start_error(number);
     }
-    child->isolated = (flags & CLONE_NEWUSER) != 0;
     child->watch = (struct bh_watch){.fd = child->pidfd, .ready = child_ready};
     int result = child->poller->ops->add(child->poller, &child->watch);
     if (result != BH_OK) {

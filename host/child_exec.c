@@ -115,6 +115,16 @@ static int place_descriptors(const struct bh_child_setup *setup, int *line_fd)
     return place_standard(output);
 }
 
+/* From here on nothing is opened that the rules do not name. */
+static int confine(int rules_fd)
+{
+    if (rules_fd >= 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                          syscall(SYS_landlock_restrict_self, rules_fd, 0u) != 0)) {
+        return errno;
+    }
+    return 0;
+}
+
 static int prepare(const struct bh_child_plan *plan, int *line_fd)
 {
     const struct rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
@@ -126,7 +136,10 @@ static int prepare(const struct bh_child_plan *plan, int *line_fd)
     if (setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) != 0) {
         return errno;
     }
-    number = place_descriptors(plan->setup, line_fd);
+    number = confine(plan->rules_fd);
+    if (number == 0) {
+        number = place_descriptors(plan->setup, line_fd);
+    }
     return number != 0 ? number : reset_signals();
 }
 

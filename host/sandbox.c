@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <linux/securebits.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "bulkhead/host_log.h"
+#include "landlock.h"
 
 /* In a user namespace of its own the process counts alone: itself and io_uring's workers. */
 #define PROCESS_LIMIT 64u
@@ -130,49 +130,16 @@ static int layer_limits(const struct bh_sandbox_setup *setup, bool alone)
 /* ------------------------------------------------------------------------------------------------
  * Landlock */
 
-/* The kernel's structure and bits up to ABI 6, which the headers of the build may not know yet. */
-struct ruleset {
-    uint64_t files;
-    uint64_t network; /* since ABI 4 */
-    uint64_t scoped;  /* since ABI 6 */
-};
-
-#define NETWORK_ALL 0x3u /* bind and connect TCP */
-#define SCOPED_ALL  0x3u /* abstract Unix sockets, signals */
-
-/* All file rights of an ABI. */
-static uint64_t file_rights(int abi)
-{
-    static const unsigned int bits[] = {0, 13, 14, 15, 15, 16}; /* how many there are */
-    unsigned int known = (unsigned int)abi < 5u ? (unsigned int)abi : 5u;
-    return (UINT64_C(1) << bits[known]) - 1u;
-}
-
 static int layer_landlock(int *abi)
 {
-    struct ruleset rules = {0, 0, 0};
-    size_t size = sizeof(rules.files);
-    long found =
-        syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (found < 1) {
-        return found < 0 ? errno : ENOSYS;
-    }
-    rules.files = file_rights((int)found);
-    if (found >= 4) {
-        rules.network = NETWORK_ALL;
-        size = offsetof(struct ruleset, scoped);
-    }
-    if (found >= 6) {
-        rules.scoped = SCOPED_ALL;
-        size = sizeof(rules);
-    }
-    int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0u);
+    int found = 0;
+    int fd = bh_landlock_create(&found);
     if (fd < 0) {
         return errno;
     }
     int number = syscall(SYS_landlock_restrict_self, fd, 0u) == 0 ? 0 : errno;
     (void)close(fd);
-    *abi = number == 0 ? (int)found : 0;
+    *abi = number == 0 ? found : 0;
     return number;
 }
 
@@ -207,6 +174,21 @@ static int layer_capabilities(void)
 
 /* ------------------------------------------------------------------------------------------------
  * all together */
+
+/* A change of identity makes the kernel forget that this process is to end with its starter, and
+ * one that hangs would not see its socket close. */
+static int starter_signal(void)
+{
+    int number = 0;
+    return prctl(PR_GET_PDEATHSIG, &number, 0, 0, 0) == 0 ? number : 0;
+}
+
+static void follow_starter(int number)
+{
+    if (number != 0) {
+        (void)prctl(PR_SET_PDEATHSIG, number, 0, 0, 0); /* a valid signal: it cannot fail */
+    }
+}
 
 const char *bh_sandbox_layer_name(enum bh_sandbox_layer layer)
 {
@@ -254,6 +236,7 @@ int bh_sandbox_close(const struct bh_sandbox_setup *setup, struct bh_sandbox_rep
         return BH_OK;
     }
     int *failed = report->failed;
+    const int with_starter = starter_signal();
     int number = null_standard();
     failed[BH_LAYER_DESCRIPTORS] = descriptors_result != 0 ? descriptors_result : number;
     failed[BH_LAYER_IDENTITY] = bh_layer_identity();
@@ -265,6 +248,7 @@ int bh_sandbox_close(const struct bh_sandbox_setup *setup, struct bh_sandbox_rep
     }
     failed[BH_LAYER_LANDLOCK] = layer_landlock(&report->landlock_abi);
     failed[BH_LAYER_CAPABILITIES] = layer_capabilities();
+    follow_starter(with_starter);
     failed[BH_LAYER_SECCOMP] = bh_layer_seccomp(setup);
     (void)malloc_trim(0); /* what making the filter took */
     bool whole = log_report(report);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A tty or a stream socket as the other end of a console's port. Two watches hang on it, one for each
- * direction, on two descriptors of the same thing: a poller knows a descriptor once.
+ * A tty or a stream socket as the other end of a console's port. Two watches hang on it, one for
+ * each direction, on two descriptors of the same thing: a poller knows a descriptor once.
  *
  *   input   added while the model listens.
  *   room    added when a write found no room, until there is some.
@@ -58,8 +58,8 @@ static int gone(struct bh_terminal *terminal, const char *why)
     return BH_GONE;
 }
 
-/* Memory that a front end took away shows as EFAULT in the kernel, and as SIGBUS here, where the port
- * is told of it and mends it. */
+/* Memory that a front end took away shows as EFAULT in the kernel, and as SIGBUS here, where the
+ * port is told of it and mends it. */
 static void touch(const struct bh_span *spans, uint32_t count)
 {
     size_t left = TOUCH_MOST;

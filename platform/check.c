@@ -51,6 +51,7 @@ static const struct check checks[] = {
     {"device-count", "a guest has no more devices than its machine has slots", NULL},
     {"boot-image", "the files that a guest boots are there, may be read, and are not empty", NULL},
     {"kernel-format", "an arm64 kernel is an uncompressed Image", NULL},
+    {"disk-image", "the image of each disk is there and may be used", NULL},
     {"memory-size", "memory and windows of a guest fit into its machine", NULL},
     {"window-size", "a window has room for the rings and buffers of its device", NULL},
     {"memory-fit", "kernel, initrd and device tree fit into memory, beside what Linux needs", NULL},

@@ -2,7 +2,7 @@
 /*
  * The boot images of a guest: opened read-only, and the header of an arm64 kernel read and checked.
  * It says what a file is that is no such kernel, and how to make one of it. Nothing is unpacked
- * here.
+ * here. Of the images of disks it only says whether they could be opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -238,5 +238,28 @@ void bh_boot_images_close(struct bh_boot_images *images)
             (void)close(*fds[i]);
         }
         *fds[i] = -1;
+    }
+}
+
+void bh_disk_images_look(const struct bh_platform *platform, struct bh_diagnostics *diagnostics)
+{
+    for (uint32_t i = 0; i < platform->resource_count; i++) {
+        const struct bh_resource *resource = &platform->resources[i];
+        const bool writable = !resource->read_only.value;
+        char path[PATH_BYTES];
+
+        if (resource->image.text == NULL ||
+            bh_platform_path(platform, resource->image.text, path, sizeof(path)) != BH_OK ||
+            access(path, writable ? R_OK | W_OK : R_OK) == 0) {
+            continue; /* a path that is too long is refused when it is opened */
+        }
+        bh_diagnostics_add(diagnostics, BH_SEVERITY_WARNING, "disk-image", resource->image.at,
+                           "the image of resource %s cannot be %s here: %s: %s\n"
+                           "`bulkhead run` needs it: %s",
+                           resource->name.text, writable ? "written" : "read", path,
+                           strerror(errno),
+                           errno == ENOENT || errno == ENOTDIR
+                               ? "create it, or correct the path"
+                               : "give the user who runs bulkhead the right to it");
     }
 }

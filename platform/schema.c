@@ -30,7 +30,7 @@
 const struct bh_schema_word bh_words_device[] = {
     [BH_DEVICE_BLK] = {"blk", "a disk"},
     [BH_DEVICE_RNG] = {"rng", "a source of random bytes"},
-    [BH_DEVICE_CONSOLE] = {"console", "a terminal"},
+    [BH_DEVICE_CONSOLE] = {"console", "a terminal; needs QEMU 10.2 or newer"},
     {NULL, NULL},
 };
 
@@ -56,7 +56,8 @@ const struct bh_schema_word bh_words_criticality[] = {
 };
 
 const struct bh_schema_word bh_words_isolation[] = {
-    [BH_ISOLATION_DIRECT] = {"direct", "the device's window and nothing else"},
+    [BH_ISOLATION_DIRECT] = {"direct",
+                             "the windows of the guest's devices, and none of its other memory"},
     [BH_ISOLATION_OPEN] = {"open", "all memory of the guest"},
     {NULL, NULL},
 };
@@ -156,7 +157,10 @@ static const struct bh_schema_key device_keys[] = {
      .kinds = CONSOLE,
      .example = "[log]",
      .otherwise = "the guest's terminal is the only port",
-     .doc = "Names of more ports than the first, which is the guest's terminal."},
+     .doc =
+         "Names of more ports than the first, which is the guest's terminal. The programs of the "
+         "guest open them (Linux: /sys/class/virtio-ports/*/name has the names); `bulkhead attach "
+         "GUEST/DEVICE/PORT` is their other end."},
 };
 
 static const struct bh_schema_group device_group = {
@@ -186,9 +190,11 @@ static const struct bh_schema_key boot_keys[] = {
      .type = BH_SCHEMA_TEXT,
      AT(bh_boot, command_line),
      RANGE(1, COMMAND_LINE_BYTES_MAX),
-     .example = "console=hvc0 root=/dev/vda",
+     .example = "console=hvc0 root=/dev/vda panic=-1",
      .otherwise = "it is empty",
-     .doc = "The command line of the kernel."},
+     .doc =
+         "The command line of the kernel. With panic=-1 in it a Linux that panics ends as on-reset "
+         "says; without, it may hang for ever."},
     {.key = "firmware",
      .type = BH_SCHEMA_PATH,
      AT(bh_boot, firmware),
@@ -248,7 +254,8 @@ static const struct bh_schema_key guest_keys[] = {
      .words = words_on_reset,
      .fallback = BH_ON_RESET_STOP,
      .example = "restart",
-     .doc = "What follows when the guest resets itself."},
+     .doc = "What follows when the guest resets itself, which a Linux with panic=-1 does when it "
+            "panics."},
     {.key = "stop-within",
      .type = BH_SCHEMA_SECONDS,
      AT(bh_guest, stop_within),

@@ -155,7 +155,8 @@ static unsigned small(char letter)
     return value >= 'A' && value <= 'Z' ? value - 'A' + 'a' : value;
 }
 
-/* Letters, large or small, to insert, drop or change until `a` is `b`; both have at most WORD_MAX letters. */
+/* Letters, large or small, to insert, drop or change until `a` is `b`; both have at most
+ * WORD_MAX letters. */
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[WORD_MAX + 1];

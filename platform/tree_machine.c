@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The part of the device tree that is the machine: processors, interrupt controller, timer, UART,
- * clock, power key. The addresses and interrupts are those of QEMU's machine `virt` from 7.2 to 11.1
- * (layout v1). What a guest has no use for is left out: PCI, flash, firmware configuration.
+ * clock, power key. The addresses and interrupts are those of QEMU's machine `virt` from 7.2 to
+ * 11.1 (layout v1). What a guest has no use for is left out: PCI, flash, firmware configuration.
  */
 #include <libfdt.h>
 
@@ -28,7 +28,8 @@
 
 #define CLUSTER_CPUS 16 /* affinity level 0 of a GICv3 */
 
-/* A property that is a list of strings: `list` ends each with a zero, the literal's own included. */
+/* A property that is a list of strings: `list` ends each with a zero, the literal's own
+ * included. */
 #define TREE_STRINGS(tree, name, list)                                                             \
     bh_tree_add(tree, fdt_property((tree)->fdt, name, list, (int)sizeof(list)))
 

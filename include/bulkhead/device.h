@@ -64,9 +64,9 @@ struct bh_device_class {
      * moved), and what the driver had set in the configuration space was said to that one. NULL:
      * nothing depends on it. */
     void (*started)(struct bh_device *device, bool resumed);
-    /* A queue is about to stop: gives back the chains that wait for the world outside and might wait
-     * for ever (nobody reads a terminal). Work that is sure to end may go on: the queue drains. NULL:
-     * all of it does. */
+    /* A queue is about to stop: gives back the chains that wait for the world outside and might
+     * wait for ever (nobody reads a terminal). Work that is sure to end may go on: the queue
+     * drains. NULL: all of it does. */
     void (*stopping)(struct bh_device *device, struct bh_queue *queue);
     /* Everything popped in this turn was handed over; now start it (one system call for a batch).
      * NULL: nothing to do. */
@@ -77,8 +77,8 @@ struct bh_device_class {
 
 /* What a port supplies: how the device reaches the driver. */
 struct bh_port_ops {
-    /* The driver's status reaches the device whole: until DRIVER_OK no queue is served, whoever kicks
-     * it (VIRTIO 1.4, 2.1.2). The port kicks all of them then. */
+    /* The driver's status reaches the device whole: until DRIVER_OK no queue is served, whoever
+     * kicks it (VIRTIO 1.4, 2.1.2). The port kicks all of them then. */
     bool has_status;
     /* Used buffer notification for queue `queue`. */
     void (*notify)(struct bh_device *device, uint16_t queue);
@@ -168,10 +168,11 @@ void bh_device_push(struct bh_device *device, struct bh_queue *queue, struct bh_
                     uint32_t written);
 
 /* For classes: the request in `queue` broke the class's protocol so badly that it cannot be
- * answered (no room for a status): the queue becomes faulty, the device needs a reset. `reason` is
+ * answered (no room for a status): the queue becomes faulty, the device needs a reset. `chain`:
+ * the request, as it was popped, for the record; NULL: no single one is to blame. `reason` is
  * static text. */
-void bh_device_fail(struct bh_device *device, struct bh_queue *queue, int error,
-                    const char *reason);
+void bh_device_fail(struct bh_device *device, struct bh_queue *queue, const struct bh_chain *chain,
+                    int error, const char *reason);
 
 /* For classes and resources: the configuration space changed. */
 void bh_device_config_changed(struct bh_device *device);

@@ -4,8 +4,8 @@
  * It waits for nothing and mixes nothing: what it hands out belongs into the guest's own generator,
  * because a device can give bytes that somebody knows.
  *
- * Thread: one thread (or one lock) for a device. Ownership: all memory is the caller's; buffers come
- * from a bh_dma.
+ * Thread: one thread (or one lock) for a device. Ownership: all memory is the caller's; buffers
+ * come from a bh_dma.
  */
 #ifndef BULKHEAD_DRIVER_RNG_H
 #define BULKHEAD_DRIVER_RNG_H
@@ -40,8 +40,9 @@ struct bh_driver_rng_setup {
     uint64_t features; /* ring features that are wanted, of those that driver/ implements */
 };
 
-/* Brings the device to life. BH_UNSUPPORTED: no entropy device, or not a modern one; BH_INVALID: no
- * buffer, or an empty one; BH_NO_MEMORY: the dma memory is too small; or what the transport said. */
+/* Brings the device to life. BH_UNSUPPORTED: no entropy device, or not a modern one; BH_INVALID:
+ * no buffer, or an empty one; BH_NO_MEMORY: the dma memory is too small; or what the transport
+ * said. */
 int bh_driver_rng_init(struct bh_driver_rng *rng, const struct bh_driver_rng_setup *setup);
 
 /* Offers a buffer of `length` bytes (1..bytes) to the device; shown by bh_driver_rng_publish.
@@ -49,9 +50,9 @@ int bh_driver_rng_init(struct bh_driver_rng *rng, const struct bh_driver_rng_set
 int bh_driver_rng_ask(struct bh_driver_rng *rng, uint32_t length);
 int bh_driver_rng_publish(struct bh_driver_rng *rng);
 
-/* Takes what the device put into one buffer: copies at most `room` bytes (rng->bytes is enough for
- * any) to `to`, wipes the buffer, and returns how many. 0: no buffer is used; BH_PROTOCOL: the device
- * gave none, or more than the buffer holds: no more is taken from it until a reset. */
+/* Takes what the device put into one buffer: copies at most `room` bytes (rng->bytes is enough
+ * for any) to `to`, wipes the buffer, and returns how many. 0: no buffer is used; BH_PROTOCOL:
+ * the device gave none, or more than the buffer holds: no more is taken from it until a reset. */
 int bh_driver_rng_collect(struct bh_driver_rng *rng, uint8_t *to, uint32_t room);
 
 #endif

@@ -19,14 +19,16 @@
  * The status, with sizes in bytes, and pid 0 for what does not run:
  *   {"platform": "hello", "pid": 100, "definition": "platform.yaml", "state": "running",
  *    "since_ms": 5000, "guests": [
- *      {"name": "ivi", "criticality": "QM", "state": "running", "detail": "", "engine": "QEMU 11.1",
- *       "accelerator": "TCG", "pid": 101, "memory": {"private": 134217728, "shared": 12582912},
+ *      {"name": "ivi", "criticality": "QM", "state": "running", "detail": "",
+ *       "engine": "QEMU 11.1", "accelerator": "TCG", "pid": 101,
+ *       "memory": {"private": 134217728, "shared": 12582912},
  *       "devices": [
  *         {"name": "root", "type": "blk", "resource": "ivi-disk", "isolation": "direct",
  *          "window": 8388608, "state": "running", "pid": 102, "isolated": true,
  *          "mapped": 12582912, "mapped_windows": ["ivi/root", "ivi/entropy"]}]}]}
  * `window` is 0 for an `open` device. `mapped` is how much guest memory the back end has mapped, in
- * which windows, read from /proc and not from its own word; null: not known. States of a guest:
+ * which windows, read from /proc and not from its own word; null: not known. Where the status would
+ * be too long for a message, every `mapped_windows` is left out. States of a guest:
  * engine_supervisor.h; of a device: starting, running, ended.
  *
  * Where: RUNTIME/NAME/control, where RUNTIME is $XDG_RUNTIME_DIR/bulkhead, or /run/bulkhead for
@@ -48,7 +50,7 @@
 #include "bulkhead/poller.h"
 
 /* Room for the status of the largest platform. */
-#define BH_CONTROL_BYTES_MAX 131072u
+#define BH_CONTROL_BYTES_MAX 196608u
 #define BH_CONTROL_PEERS     16u
 
 /* ------------------------------------------------------------------------------------------------

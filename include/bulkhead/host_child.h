@@ -5,12 +5,15 @@
  *
  * What a child gets: the listed descriptors at the listed numbers and nothing else (beside 0 from
  * /dev/null, 1 and 2 as the setup says); SIGKILL when the supervisor dies; default signal
- * dispositions and an empty mask; a session of its own, so that the terminal's Ctrl-C is not for it;
- * no core files. With `isolate` a user and a pid namespace of its own, owned by the supervisor's
- * user: the child cannot see or signal anyone, and the supervisor may read its /proc although the
- * child makes itself undumpable. As the first of its pid namespace it hears only the signals that
- * it handles or reads through a descriptor, and SIGKILL. Where it cannot start with namespaces it
- * starts without, and `isolated` says so.
+ * dispositions and an empty mask; a session of its own, so that the terminal's Ctrl-C is not for
+ * it; no core files. With `isolate` a user and a pid namespace of its own, owned by the
+ * supervisor's user: the child cannot see or signal anyone, and the supervisor may read its /proc
+ * although the child makes itself undumpable. As the first of its pid namespace it hears only the
+ * signals that it handles or reads through a descriptor, and SIGKILL. Where it cannot start with
+ * namespaces it starts without, and `isolated` says so. With `reach` it opens what stands there,
+ * what it was given (again, through /proc/self/fd), its program and /dev/null, and nothing else; it
+ * makes and removes nothing, and gains no rights by exec (Landlock, no_new_privs). Where the kernel
+ * has no Landlock it starts without, and `confined` says so.
  *
  * States: started -> (exited, reaped) ended. The memory may be let go once `ended` was called.
  *
@@ -35,6 +38,12 @@ struct bh_child_fd {
 
 #define BH_CHILD_FDS_MAX 128u
 
+/* A file, or a folder with all that is in it: to be read and executed, or written as well. */
+struct bh_child_path {
+    const char *path;
+    bool writable;
+};
+
 struct bh_child;
 
 struct bh_child_setup {
@@ -44,7 +53,9 @@ struct bh_child_setup {
     const char *const *environment; /* ends with NULL; NULL: PATH and LANG=C only */
     const struct bh_child_fd *fds;
     uint32_t fd_count;
-    int output_fd; /* becomes 1 and 2; -1: /dev/null */
+    int output_fd;                     /* becomes 1 and 2; -1: /dev/null */
+    const struct bh_child_path *reach; /* ends with a path NULL; what is not there does not count.
+                                          NULL: whatever its user may open */
     bool isolate;
     bool no_network; /* a network namespace of its own, empty (with `isolate` or as root) */
     /* Called once, from the loop, when the child was reaped: `status` as waitid says:
@@ -59,6 +70,7 @@ struct bh_child {
     pid_t pid; /* as the supervisor sees it; 0: not running */
     int pidfd;
     bool isolated;
+    bool confined; /* to its `reach` */
     void (*ended)(struct bh_child *child, int status);
     void *context;
 };

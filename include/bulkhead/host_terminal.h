@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The host side of a console's port on Linux: a tty or a connected stream socket behind
- * bh_terminal_ops (console.h), driven by a bh_poller. It never waits: what the other side does not read
- * stays with the model.
+ * bh_terminal_ops (console.h), driven by a bh_poller. It never waits: what the other side does not
+ * read stays with the model.
  *
- * A tty becomes raw, and is put back when the terminal is closed. When the other side goes (the master
- * of a pty is closed, a socket's peer shuts down) the terminal is gone for good: a hung-up tty does not
- * come back, and in the sandbox nothing can be opened.
+ * A tty becomes raw, and is put back when the terminal is closed. When the other side goes (the
+ * master of a pty is closed, a socket's peer shuts down) the terminal is gone for good: a hung-up
+ * tty does not come back, and in the sandbox nothing can be opened.
  *
  * Thread: one, the poller's. Ownership: the structure is the caller's.
  */
@@ -44,8 +44,8 @@ struct bh_terminal {
 /* For bh_console_setup.ops; a bh_console_port_setup.terminal is a bh_terminal. */
 extern const struct bh_terminal_ops bh_terminal_host_ops;
 
-/* Opens a terminal, and logs what is wrong. BH_INVALID: neither a tty nor a connected stream socket;
- * BH_DENIED, BH_GONE, BH_LIMIT, BH_IO. After an error nothing is held. */
+/* Opens a terminal, and logs what is wrong. BH_INVALID: neither a tty nor a connected stream
+ * socket; BH_DENIED, BH_GONE, BH_LIMIT, BH_IO. After an error nothing is held. */
 int bh_terminal_open(struct bh_terminal *terminal, const struct bh_terminal_setup *setup);
 void bh_terminal_close(struct bh_terminal *terminal);
 

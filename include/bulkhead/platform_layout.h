@@ -83,6 +83,10 @@ int bh_boot_images_open(struct bh_boot_images *images, const struct bh_platform 
                         const struct bh_guest *guest, struct bh_diagnostics *diagnostics);
 void bh_boot_images_close(struct bh_boot_images *images);
 
+/* Warns of each disk whose image this user cannot open: a definition may be checked on another host
+ * than the one that has the disks. Nothing is opened. */
+void bh_disk_images_look(const struct bh_platform *platform, struct bh_diagnostics *diagnostics);
+
 /* Lays out a guest. BH_OK; BH_INVALID: it does not fit, said in `diagnostics` with the cure. */
 int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
                    const struct bh_boot_images *images, struct bh_diagnostics *diagnostics);

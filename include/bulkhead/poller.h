@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a program on a Unix-like host needs of an event loop: to be called when a descriptor is
- * readable or has room, and to be called later in the same turn. host/loop.c implements it with epoll; a
- * program with a loop of its own can put it behind this table. Host side only: descriptors are Unix
- * file descriptors.
+ * readable or has room, and to be called later in the same turn. host/loop.c implements it with
+ * epoll; a program with a loop of its own can put it behind this table. Host side only: descriptors
+ * are Unix file descriptors.
  *
  * Thread: everything happens in the thread that runs the loop. Ownership: watches and tasks are the
  * caller's, and must stay where they are while they are added.
@@ -16,8 +16,8 @@
 
 struct bh_watch {
     int fd;
-    /* The descriptor is readable (`room`: can be written), or its peer is gone (a read or write tells
-     * which). Level-triggered. May remove any watch, itself included. */
+    /* The descriptor is readable (`room`: can be written), or its peer is gone (a read or write
+     * tells which). Level-triggered. May remove any watch, itself included. */
     void (*ready)(struct bh_watch *watch);
     void *context;
     bool room; /* waits until it can be written; one descriptor has one watch (dup makes another) */

@@ -64,6 +64,7 @@ struct bh_chain {
     uint16_t slots;          /* ring entries that the chain occupies */
     uint16_t sequence;       /* its place in the order of popping */
     uint16_t journal_entry;  /* what the journal calls it */
+    uint16_t head;           /* ring index of its first descriptor */
     uint32_t readable_bytes; /* sums; a chain over 2^32 - 1 bytes is a violation */
     uint32_t writable_bytes;
     uint32_t written_max; /* writable_bytes before anything was cut */

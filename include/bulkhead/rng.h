@@ -23,10 +23,10 @@
 #define BH_RNG_BYTES_MAX 256u
 
 struct bh_entropy_ops {
-    /* Copies at most `length` (not 0) bytes, which it gave to nobody before, to `to`; never waits.
-     * Returns how many, or BH_AGAIN: none are there now, and bh_rng_wake will be called, later,
-     * when there are. A source that fails gives BH_AGAIN too: VIRTIO has no error for the driver, so
-     * recording it is the source's. */
+    /* Copies at most `length` (not 0) bytes, which it gave to nobody before, to `to`; never
+     * waits. Returns how many, or BH_AGAIN: none are there now, and bh_rng_wake will be called,
+     * later, when there are. A source that fails gives BH_AGAIN too: VIRTIO has no error for the
+     * driver, so recording it is the source's. */
     int (*read)(void *source, uint8_t *to, uint32_t length);
     /* The first bytes of an allowance were used: bh_rng_refill is to be called one period from now.
      * NULL: the device has no limit. */
@@ -46,9 +46,10 @@ struct bh_rng {
 
 extern const struct bh_device_class bh_rng_class;
 
-/* Makes the model of `device`, which has one queue; before bh_device_init, which takes setup->class =
- * &bh_rng_class and setup->class_data = rng. `allowance`: bytes for the driver in each period, 0: as
- * many as it asks for. BH_INVALID: an allowance, and nobody to tell when it is used. */
+/* Makes the model of `device`, which has one queue; before bh_device_init, which takes
+ * setup->class = &bh_rng_class and setup->class_data = rng. `allowance`: bytes for the driver in
+ * each period, 0: as many as it asks for. BH_INVALID: an allowance, and nobody to tell when it
+ * is used. */
 int bh_rng_init(struct bh_rng *rng, struct bh_device *device, const struct bh_entropy_ops *ops,
                 void *source, uint64_t allowance);
 
@@ -56,8 +57,8 @@ int bh_rng_init(struct bh_rng *rng, struct bh_device *device, const struct bh_en
  * `drawn`. True: call again after looking at everything else. */
 bool bh_rng_wake(struct bh_rng *rng);
 
-/* A period ended: the driver has its whole allowance again. As bh_rng_wake. What was not used of the
- * last one is gone, so no time is ever worth more than two allowances for each period in it. */
+/* A period ended: the driver has its whole allowance again. As bh_rng_wake. What was not used of
+ * the last one is gone, so no time is ever worth more than two allowances for each period in it. */
 bool bh_rng_refill(struct bh_rng *rng);
 
 #endif

@@ -12,8 +12,8 @@
 #define BH_CONSOLE_F_MULTIPORT   (UINT64_C(1) << 1)
 #define BH_CONSOLE_F_EMERG_WRITE (UINT64_C(1) << 2)
 
-/* Queues (VIRTIO 1.4, 5.3.2). The control queues, and those of ports from 1 on, exist with MULTIPORT
- * only. Port n > 0 has the queues 2n + 2 and 2n + 3. */
+/* Queues (VIRTIO 1.4, 5.3.2). The control queues, and those of ports from 1 on, exist with
+ * MULTIPORT only. Port n > 0 has the queues 2n + 2 and 2n + 3. */
 #define BH_CONSOLE_RECEIVE          0u
 #define BH_CONSOLE_TRANSMIT         1u
 #define BH_CONSOLE_CONTROL_RECEIVE  2u

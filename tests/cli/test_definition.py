@@ -79,6 +79,17 @@ class Check(Definition):
         self.assertEqual((result.returncode, result.stdout), (1, ''))
         self.assertIn('[memory-fit]', result.stderr)
 
+    def test_check_looks_at_the_disks(self):
+        """One that is not there is a warning, because the disks may be on another host."""
+        text = GOOD.replace('guests:', 'resources:\n  d: { type: disk, image: d.img }\nguests:')
+        path = self.write('disk.yaml', text.replace('devices:', 'devices:\n      root: { type: blk, resource: d }'))
+        result = self.run_cli('check', path)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn('disk.yaml:4:27: warning: ', result.stderr)
+        self.assertIn('%s/d.img: No such file or directory [disk-image]' % self.folder, result.stderr)
+        pathlib.Path(self.folder, 'd.img').write_bytes(bytes(512))
+        self.assertEqual(self.run_cli('check', path).stderr, '')
+
     def test_check_no_file(self):
         result = self.run_cli('check', self.folder + '/none.yaml')
         self.assertEqual((result.returncode, result.stdout), (1, ''))
@@ -97,8 +108,9 @@ class Check(Definition):
         return '\x1b[' in result.stdout
 
     def test_check_colours_on_a_terminal(self):
-        self.assertTrue(self.colours(NO_COLOR=''))
-        self.assertFalse(self.colours(NO_COLOR='1'))
+        self.assertTrue(self.colours(NO_COLOR='', TERM='xterm'))
+        self.assertFalse(self.colours(NO_COLOR='1', TERM='xterm'))
+        self.assertFalse(self.colours(NO_COLOR='', TERM='dumb'))
 
 
 class Build(Definition):

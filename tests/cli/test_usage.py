@@ -22,7 +22,8 @@ class Help(cli.Case):
             result = self.run_cli(command, '--help')
             self.assertEqual((result.returncode, result.stderr), (0, ''), command)
             self.assertTrue(result.stdout.startswith('Usage: bulkhead %s ' % command), command)
-            self.assertIn('--help', result.stdout)
+            self.assertIn('-h, --help', result.stdout)
+            self.assertEqual(self.run_cli(command, '-h').stdout, result.stdout)
             self.assertTrue(all(len(line) <= 100 for line in result.stdout.splitlines()), command)
 
     def test_help_of_status_names_its_option(self):

@@ -64,7 +64,7 @@ class Run:
         self.case = case
         self.path = os.path.join(case.folder, 'output')
         with open(self.path, 'wb') as output:
-            self.process = subprocess.Popen([BULKHEAD, 'run', case.definition], env=case.environment,
+            self.process = subprocess.Popen([case.program, 'run', case.definition], env=case.environment,
                                             stdin=subprocess.DEVNULL, stdout=stdout or output, stderr=output,
                                             start_new_session=True, **popen)
 
@@ -119,6 +119,7 @@ class Case(unittest.TestCase):
     """A folder with a kernel, disks and an engine; in the end nothing of the run may be left."""
 
     guests = ('a',)
+    program = BULKHEAD
 
     @classmethod
     def setUpClass(cls):

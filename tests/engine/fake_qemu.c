@@ -9,6 +9,7 @@
  *   flood        on the UART, until it is told to stop
  *   off, reset, panic   the guest ends that way, and the engine with it
  *   linger       from now on it does not end though its guest has, nor when it is told to quit
+ *   boast        the guest is off, and the engine says so again and again and does not go
  *   deaf         the power key means nothing to the guest
  *   refuse       it refuses to let the guest go (alone in the file)
  *   drop         the connections to the back ends are closed, as those of a program that is ending
@@ -54,6 +55,16 @@ static void end_guest(const char *reason)
     control_say(text);
     if (!self.linger) {
         exit(0);
+    }
+}
+
+/* Until the supervisor has had enough. */
+static _Noreturn void boast(void)
+{
+    self.linger = true;
+    for (;;) {
+        end_guest("guest-shutdown");
+        (void)usleep(MOMENT_USECS);
     }
 }
 
@@ -109,6 +120,8 @@ static void obey(const char *word)
         end_guest("guest-panic");
     } else if (strcmp(word, "linger") == 0) {
         self.linger = true;
+    } else if (strcmp(word, "boast") == 0) {
+        boast();
     } else if (strcmp(word, "deaf") == 0) {
         self.deaf = true;
     } else if (strcmp(word, "drop") == 0) {

@@ -121,6 +121,13 @@ class Guests(engine.Case):
         run.wait_for('a: shut itself down')
         self.assertEqual(run.stop(), engine.OK, run.text())
 
+    def test_engine_that_repeats_itself(self):
+        """What it says does not give it more time."""
+        self.script('boast')
+        run = self.start()
+        run.wait_for('a: shut itself down')
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
 
 class Engines(engine.Case):
     guests = ('a', 'b')
@@ -203,6 +210,26 @@ class Supervisors(engine.Case):
         again = self.start_running()
         self.assertEqual(again.stop(), engine.OK, again.text())
 
+    def test_killed_with_a_back_end_that_hangs(self):
+        """It does not notice that its front end is gone, and must end all the same."""
+        run = self.start_running()
+        for name in ('root', 'entropy', 'terminal'):
+            os.kill(run.device(name)['pid'], signal.SIGSTOP)
+        run.process.kill()
+        self.assertEqual(run.end(), -signal.SIGKILL)
+        self.wait_until(self.gone, 'the children have ended')
+        again = self.start_running()
+        self.assertEqual(again.stop(), engine.OK, again.text())
+
+    def test_again_at_once(self):
+        """What ends still has the images locked: it is waited for."""
+        for _ in range(5):
+            run = self.start_running()
+            run.process.kill()
+            run.process.wait()
+            again = self.start_running()
+            self.assertEqual(again.stop(), engine.OK, again.text())
+
     def test_second_of_the_same_name(self):
         run = self.start_running()
         second = engine.subprocess.run([engine.BULKHEAD, 'run', self.definition], env=self.environment, text=True,
@@ -228,6 +255,17 @@ class Status(engine.Case):
             self.assertEqual((device['state'], device['mapped'], device['mapped_windows']), ('running', 0, []))
             self.assertGreater(device['window'], 0)
             self.assertEqual(len(os.listdir('/proc/%d/task' % device['pid'])), 1)
+        self.assertEqual(run.stop(), engine.OK, run.text())
+
+    def test_path_that_is_no_utf8(self):
+        folder = os.path.join(os.fsencode(self.folder), b'caf\xe9')
+        os.mkdir(folder)
+        for name in ('a.img', 'Image', 'fake_qemu', 'platform.yaml'):
+            os.link(os.path.join(self.folder, name), os.path.join(folder, name.encode()))
+        self.definition = os.path.join(folder, b'platform.yaml')
+        run = self.start_running()
+        self.assertEqual(run.call(request='status')[0]['status']['definition'],
+                         self.folder + '/caf?/platform.yaml')
         self.assertEqual(run.stop(), engine.OK, run.text())
 
 

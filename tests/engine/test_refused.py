@@ -4,6 +4,9 @@
 
 import fcntl
 import os
+import pathlib
+import resource
+import shutil
 import socket
 
 import engine
@@ -35,6 +38,12 @@ class Refused(engine.Case):
     def test_image_is_empty(self):
         os.truncate(self.image(), 0)
         self.refuse('resource-empty')
+
+    def test_source_that_waits_for_no_seed(self):
+        text = pathlib.Path(self.definition).read_text(encoding='utf-8')
+        for source in ('/dev/urandom', '/dev/null'):
+            self.write('platform.yaml', text.replace('type: entropy', 'type: entropy, source: ' + source))
+            self.refuse('platform.yaml:7:36: error: %s is no source' % source, 'resource-kind', '/dev/hwrng')
 
     def test_image_is_in_use(self):
         with open(self.image(), 'rb+') as file:
@@ -70,6 +79,29 @@ class Refused(engine.Case):
         self.write('blocker', '')
         self.environment['XDG_RUNTIME_DIR'] = blocker
         self.refuse('runtime-folder', 'XDG_RUNTIME_DIR')
+
+    def test_long_runtime_folder(self):
+        self.environment['XDG_RUNTIME_DIR'] = '/' + 300 * 'x'
+        self.refuse('runtime-folder', 'too long')
+
+    def test_back_end_is_no_program(self):
+        folder = os.path.join(self.folder, 'programs')
+        os.mkdir(folder)
+        programs = pathlib.Path(engine.BULKHEAD).parent
+        shutil.copy(engine.BULKHEAD, folder)
+        for name in ('bulkhead-blk', 'bulkhead-rng', 'bulkhead-console'):
+            shutil.copy(programs.parent / 'daemons' / name, folder)
+        with open(os.path.join(folder, 'bulkhead-rng'), 'w', encoding='utf-8') as file:
+            file.write('no program')
+        self.program = os.path.join(folder, 'bulkhead')
+        self.refuse('backend-start', 'install all')
+
+    def test_files_may_not_grow(self):
+        """A window is a file for that limit."""
+        limit = (1 << 20, 1 << 20)
+        run = self.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        self.assertEqual(run.end(), engine.REFUSED, run.text())
+        self.assertIn('ulimit -f', run.text())
 
     def test_few_descriptors(self):
         """Whatever is the first that has no room: it is said, and nothing is left."""

@@ -3,8 +3,10 @@
 """What guests print, slow readers, and attaching, with a whole run."""
 
 import os
+import resource
 import select
 import signal
+import time
 
 import engine
 
@@ -61,6 +63,17 @@ class Output(engine.Case):
         self.assertEqual(run.guest()['state'], 'running')
         self.assertEqual(run.stop(), engine.OK)
 
+    def test_file_that_may_not_grow(self):
+        """A limit of the file's size (ulimit -f) is reached: the guests go on."""
+        self.script('flood')
+        run = self.start_running()
+        size = os.path.getsize(run.path) + 100000
+        resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (size, size))
+        self.wait_until(lambda: os.path.getsize(run.path) >= size or run.process.poll() is not None, 'full', run)
+        time.sleep(0.1)
+        self.assertEqual(run.guest()['state'], 'running')
+        self.assertEqual(run.stop(), engine.OK)
+
     def test_output_is_left_as_it_was(self):
         """Standard output is shared with who started the run: it must not become non-blocking."""
         reader, writer = os.pipe()
@@ -86,6 +99,26 @@ class Attach(engine.Case):
         self.assertEqual(os.read(fd, 100), b'')
         os.close(fd)
         self.assertEqual(run.end(), engine.OK, run.text())
+
+    def test_peer_that_never_reads(self):
+        """It holds the guest up for a while and is let go then; when the guest is to stop, at once."""
+        self.script('flood')
+        run = self.start_running()
+        _, fd = run.call(request='attach', guest='a', device='uart')
+        self.wait_until(lambda: self.stands_still(run), 'the guest waits', run)
+        size = os.path.getsize(run.path)
+        self.wait_until(lambda: os.path.getsize(run.path) > size + 100000, 'the guest goes on', run)
+        os.close(fd)
+        _, fd = run.call(request='attach', guest='a', device='uart')
+        self.wait_until(lambda: self.stands_still(run), 'the guest waits', run)
+        self.assertEqual(run.stop(), engine.OK, run.text()[-1000:])
+        os.close(fd)
+
+    @staticmethod
+    def stands_still(run):
+        size = os.path.getsize(run.path)
+        time.sleep(0.3)
+        return os.path.getsize(run.path) == size
 
     def test_attach_to_nothing(self):
         run = self.start_running()

@@ -4,11 +4,11 @@
 
 Each seed is named after a class and says in one line what it does. Classes that have no place behind a ring or a register
 page or a message (network headers, vsock, file names) have no seed here. The formats are those of fuzz_rings.c and
-fuzz_mmio.c; vu_seeds.py has that of fuzz_vhost_user.c.
+fuzz_mmio.c; bytes_seeds.py has that of fuzz_bytes.c, vu_seeds.py that of fuzz_vhost_user.c.
 
 fuzz_definition.c takes definitions: its seeds are the golden files of tests/platform, good and bad.
 
-Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio, /vhost_user and /definition)
+Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio, /bytes, /vhost_user and /definition)
 """
 
 import os
@@ -16,6 +16,7 @@ import pathlib
 import struct
 import sys
 
+import bytes_seeds
 import vu_seeds
 
 NEXT, WRITE, INDIRECT, AVAIL, USED = 1, 2, 4, 1 << 7, 1 << 15
@@ -460,7 +461,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     count = 0
-    for group, seeds in (('rings', ring_seeds), ('mmio', mmio_seeds), ('vhost_user', vu_seeds.seeds)):
+    for group, seeds in (('rings', ring_seeds), ('mmio', mmio_seeds), ('bytes', bytes_seeds.seeds),
+                         ('vhost_user', vu_seeds.seeds)):
         folder = os.path.join(sys.argv[1], group)
         os.makedirs(folder, exist_ok=True)
         for packed in (False, True):

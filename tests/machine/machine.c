@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs the first guest of a definition on the engine, for test_machine.py: says what happens, line by
- * line, and does what it is told on standard input, a character each: s shut down, e end, k kill the
- * engine, b kill the back ends; anything else goes to the guest's UART. Not the supervisor: no
+ * Runs the first guest of a definition on the engine, for test_machine.py: says what happens, line
+ * by line, and does what it is told on standard input, a character each: s shut down, e end, k kill
+ * the engine, b kill the back ends; anything else goes to the guest's UART. Not the supervisor: no
  * resources, no policy, block devices are null devices.
  *
  * Usage: engine-machine DEFINITION FOLDER-OF-DAEMONS

@@ -255,6 +255,24 @@ class EveryQemu:
         return subprocess.run(['pgrep', '-f', '--', '-name guest=' + GUEST + ' '], stdout=subprocess.PIPE, text=True,
                               check=False).stdout.split()
 
+    def test_descriptors(self):
+        """The guest's own memory and images, none of which can be executed; nothing of its back ends."""
+        run = self.arm()
+        folder = '/proc/%s/fd' % self.engines()[0]
+        files = {}
+        for number in os.listdir(folder):
+            name = os.readlink(os.path.join(folder, number))
+            if name.startswith('/') and not name.startswith(('/dev/null', '/usr/', os.path.dirname(self.folder_of_qemu))):
+                files[name.removesuffix(' (deleted)')] = os.stat(os.path.join(folder, number)).st_mode
+        files = {name: mode for name, mode in files.items() if not name.endswith('/log') and 'inflight' not in name}
+        self.assertEqual(sorted(files), sorted(['/memfd:region', '/memfd:device-tree', '/memfd:start',
+                                                os.path.join(self.folder, 'guest')]))
+        if tuple(map(int, os.uname().release.split('.')[:2])) >= (6, 3):
+            self.assertEqual([name for name in files if name.startswith(('/memfd:device', '/memfd:start'))
+                              and files[name] & 0o111], [])
+        run.do('o')
+        self.expect_end(run, 'event powered-off 0', 'event ended 0')
+
     def test_supervisor_killed(self):
         run = self.arm()
         self.assertEqual(len(self.engines()), 1)
@@ -326,6 +344,21 @@ class Refused(Case):
     def test_fails_at_start(self):
         run = self.start(self.program('[ "$1" = --version ] && exec echo QEMU emulator version 11.1.2\nexit 3\n'))
         self.assertEqual(run.rest(), ['event failed 0 QEMU ended by itself with exit code 3', 'event ended 3'])
+
+    def test_opens_only_what_it_needs(self):
+        elsewhere = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, elsewhere)
+        secret = pathlib.Path(elsewhere, 'secret')
+        secret.write_text('secret', encoding='utf-8')
+        run = self.start(self.program(
+            '[ "$1" = --version ] && exec echo QEMU emulator version 11.1.2\n'
+            'for folder in %s "${0%%/*}"; do (: > "$folder/new") && exit 4; done\n'
+            'cat %s && exit 5\ncat "$0" && exit 3\n' % (elsewhere, secret)))
+        events = run.rest()
+        if 'without Landlock' in run.said():
+            self.skipTest('no Landlock')
+        self.assertEqual(events, ['event failed 0 QEMU ended by itself with exit code 3', 'event ended 3'], run.said())
+        self.assertEqual(os.listdir(elsewhere), ['secret'])
 
     def test_speaks_nonsense(self):
         run = self.start(self.program(

@@ -28,7 +28,7 @@ DUMP = os.path.abspath(os.environ['DEFINITION_DUMP'])
 FIRST_LINE = re.compile(r'^\S+?\.yaml(?::\d+:\d+)?: (?:error|warning): (.*) \[([a-z-]+)\]$', re.MULTILINE)
 
 # Checks that these files cannot show: of the file itself (test_inputs.py), and of the layout and the images.
-ELSEWHERE = {'file', 'device-count', 'boot-image', 'kernel-format', 'memory-size', 'window-size', 'memory-fit',
+ELSEWHERE = {'file', 'device-count', 'boot-image', 'disk-image', 'kernel-format', 'memory-size', 'window-size', 'memory-fit',
              'memory-tight', 'build-folder'}
 
 

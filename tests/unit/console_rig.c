@@ -41,6 +41,13 @@ static int fake_read(void *context, const struct bh_span *spans, uint32_t count)
     if (terminal->gone) {
         return BH_GONE;
     }
+    for (uint32_t i = 0; i < count && terminal->endless; i++) {
+        memset(spans[i].base, 'e', spans[i].length);
+        done += (uint32_t)spans[i].length;
+    }
+    if (terminal->endless) {
+        return (int)done;
+    }
     for (uint32_t i = 0; i < count && done < terminal->in_count; i++) {
         uint32_t left = terminal->in_count - done;
         uint32_t part = spans[i].length < left ? (uint32_t)spans[i].length : left;

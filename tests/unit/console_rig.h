@@ -28,6 +28,7 @@
 struct fake_terminal {
     uint8_t in[256]; /* what the model may read */
     uint32_t in_count;
+    bool endless; /* there is always more to read */
     uint8_t *out; /* what it wrote */
     uint32_t out_count;
     uint32_t room;  /* how much more it takes */
@@ -60,8 +61,8 @@ struct console_rig {
     uint32_t failures;
 };
 
-/* A device with everything on: port 0 is a console of 80x25, port 1 is named "data", port 2 is named
- * "log"; nothing negotiated. The test may change rig->setup and setups, then makes it. */
+/* A device with everything on: port 0 is a console of 80x25, port 1 is named "data", port 2 is
+ * named "log"; nothing negotiated. The test may change rig->setup and setups, then makes it. */
 void rig_prepare(struct console_rig *rig, bool packed);
 void rig_make(struct console_rig *rig);
 void rig_finish(struct console_rig *rig);

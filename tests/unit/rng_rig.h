@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An entropy device on the bench: the model between a raw guest (ring_guest.h), a source that keeps a
- * book of the bytes it gave, and a port that counts. The source gives 1, 2, … 200, 1, … so a byte
+ * An entropy device on the bench: the model between a raw guest (ring_guest.h), a source that keeps
+ * a book of the bytes it gave, and a port that counts. The source gives 1, 2, … 200, 1, … so a byte
  * that is not its own, or that the guest gets twice, shows.
  */
 #ifndef RNG_RIG_H

@@ -108,6 +108,35 @@ static int tell_environment(void)
     return 0;
 }
 
+#define REACH_GIVEN 5 /* a descriptor for reading */
+
+static void tell_open(const char *name, const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    (void)printf("%s:%s ", name, fd >= 0 ? "yes" : strerrorname_np(errno));
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* In the folder that is its working directory. */
+static int tell_reach(void)
+{
+    char given[32];
+    (void)snprintf(given, sizeof(given), "/proc/self/fd/%d", REACH_GIVEN);
+    tell_open("inside", "inside/file", O_RDONLY);
+    tell_open("written", "inside/file", O_WRONLY);
+    tell_open("device", "device", O_RDWR);
+    tell_open("outside", "outside", O_RDONLY);
+    tell_open("given", given, O_RDONLY);
+    tell_open("given-written", given, O_WRONLY);
+    tell_open("null", "/dev/null", O_RDWR);
+    (void)printf("made:%s ", mkdir("inside/new", 0700) == 0 ? "yes" : strerrorname_np(errno));
+    (void)printf("removed:%s ", unlink("inside/file") == 0 ? "yes" : strerrorname_np(errno));
+    (void)printf("rights:%d", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    return 0;
+}
+
 static void end_received(void *context, int number)
 {
     (void)number;
@@ -135,11 +164,8 @@ static int be_child(const char *what)
     static const struct {
         const char *name;
         int (*run)(void);
-    } parts[] = {{"descriptors", tell_descriptors},
-                 {"state", tell_state},
-                 {"names", tell_names},
-                 {"environment", tell_environment},
-                 {"wait", wait_for_end}};
+    } parts[] = {{"descriptors", tell_descriptors}, {"state", tell_state}, {"names", tell_names},
+                 {"environment", tell_environment}, {"reach", tell_reach}, {"wait", wait_for_end}};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (strcmp(what, parts[i].name) == 0) {
             return parts[i].run();
@@ -382,6 +408,55 @@ static void test_child_output_to_nowhere(void **state)
     (void)close(file);
 }
 
+static void make_path(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+static void test_child_reach(void **state)
+{
+    static const char *const arguments[] = {"child", "reach", NULL};
+    /* What the program itself needs, its sanitizer included, comes last. */
+    static const struct bh_child_path reach[] = {
+        {"inside", false}, {"device", true}, {"/no/such/path", false},
+        {"/usr", false},   {"/lib", false},  {"/lib64", false},
+        {"/etc", false},   {"/proc", false}, {NULL, false}};
+    char folder[] = "/tmp/bulkhead-reach-XXXXXX";
+    char text[256];
+    struct bh_child_setup setup = make_setup(arguments);
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkdir("inside", 0700), 0);
+    make_path("inside/file");
+    make_path("device");
+    make_path("outside");
+    make_path("given");
+    int given = open("given", O_RDONLY | O_CLOEXEC);
+    const struct bh_child_fd fds[] = {{given, REACH_GIVEN}};
+    setup.fds = fds;
+    setup.fd_count = 1;
+    setup.reach = reach;
+    run(&setup, text, sizeof(text));
+    (void)close(given);
+    (void)unlink("inside/file");
+    (void)unlink("device");
+    (void)unlink("outside");
+    (void)unlink("given");
+    (void)rmdir("inside/new");
+    (void)rmdir("inside");
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(rmdir(folder), 0);
+    if (!child.confined) {
+        skip(); /* no Landlock here */
+    }
+    assert_int_equal(end_status, 0);
+    assert_string_equal(text, "inside:yes written:EACCES device:yes outside:EACCES given:yes "
+                              "given-written:EACCES null:yes made:EACCES removed:EACCES rights:1");
+}
+
 /* A starter that has closed its own standard descriptors still gives a child all three. */
 static void test_child_starter_without_standard_descriptors(void **state)
 {
@@ -579,6 +654,7 @@ int main(int count, char **arguments)
         CASE(test_child_bad_setup),
         CASE(test_child_descriptors_change_places),
         CASE(test_child_output_to_nowhere),
+        CASE(test_child_reach),
         CASE(test_child_starter_without_standard_descriptors),
         CASE(test_child_state),
         CASE(test_child_environment),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console's data and configuration space: output, input, back-pressure, size, emergency output, and
- * what happens when a queue stops. Control messages are in test_console_control.c, hostile drivers in
- * test_console_hostile.c.
+ * The console's data and configuration space: output, input, back-pressure, size, emergency output,
+ * and what happens when a queue stops. Control messages are in test_console_control.c, hostile
+ * drivers in test_console_hostile.c.
  */
 #include <string.h>
 
@@ -73,28 +73,6 @@ static void test_console_output_notifications(void **state)
     assert_false(guest_may_notify(&rig->guests[TX(0)]));
     (void)rig_room(rig, 0, 10);
     assert_true(guest_may_notify(&rig->guests[TX(0)]));
-}
-
-/* [BH-CON-15] One turn moves a share, and goes on in the next. */
-static void test_console_output_share(void **state)
-{
-    struct console_rig *rig = *state;
-    struct guest_buffer pieces[16];
-
-    for (uint32_t i = 0; i < 16; i++) {
-        pieces[i] = (struct guest_buffer){GUEST_LOW, 0x10000, R};
-    }
-    rig->terminals[0].piece = 4096;
-    guest_offer(&rig->guests[TX(0)], pieces, 16, 0);
-    assert_true(rig_kick(rig, TX(0)));
-    assert_int_equal(rig->terminals[0].out_count, 256 * 1024);
-    rig_nothing(rig, TX(0));
-    for (uint32_t i = 0; i < 2; i++) {
-        assert_true(rig_kick(rig, TX(0)));
-    }
-    assert_false(rig_kick(rig, TX(0)));
-    rig_used(rig, TX(0), 0, 0);
-    assert_int_equal(rig->terminals[0].out_count, 1024 * 1024);
 }
 
 /* ---- input ---- */
@@ -292,7 +270,8 @@ static void test_console_stop_and_gone(void **state)
     rig_printed(rig, 0, "");
 }
 
-/* A held receive buffer goes back empty, and the terminal is left alone until the queue runs again. */
+/* A held receive buffer goes back empty, and the terminal is left alone until the queue runs
+ * again. */
 static void test_console_stop_gives_input_back(void **state)
 {
     struct console_rig *rig = *state;
@@ -320,7 +299,8 @@ static void test_console_stopped_is_quiet(void **state)
     assert_false(bh_console_writable(&rig->console, 0));
 }
 
-/* [BH-DEV-1] A port that has a status starts queues early; bytes of the host side wait for DRIVER_OK. */
+/* [BH-DEV-1] A port that has a status starts queues early; bytes of the host side wait for
+ * DRIVER_OK. */
 static void test_console_before_driver_ok(void **state)
 {
     struct console_rig *rig = *state;
@@ -505,6 +485,8 @@ static void test_console_masked(void **state)
 static void test_console_bad_setups(void **state)
 {
     static struct console_rig rig;
+    static struct bh_console_port ports[BH_CONSOLE_PORTS_MAX];
+    static struct bh_console_port_setup setups[BH_CONSOLE_PORTS_MAX];
     char name[BH_CONSOLE_NAME_MAX + 2];
 
     (void)state;
@@ -517,6 +499,13 @@ static void test_console_bad_setups(void **state)
     assert_int_equal(bh_console_init(&rig.console, &rig.device, &rig.setup, rig.ports), BH_INVALID);
     rig.setup.port_count = BH_CONSOLE_PORTS_MAX + 1;
     assert_int_equal(bh_console_init(&rig.console, &rig.device, &rig.setup, rig.ports), BH_INVALID);
+    for (uint32_t i = 0; i < BH_CONSOLE_PORTS_MAX; i++) {
+        setups[i] = rig.setups[2];
+    }
+    rig.setup.ports = setups;
+    rig.setup.port_count = BH_CONSOLE_PORTS_MAX;
+    assert_int_equal(bh_console_init(&rig.console, &rig.device, &rig.setup, ports), BH_OK);
+    rig.setup.ports = rig.setups;
     rig.setup.port_count = RIG_PORTS;
     rig.setups[2].kept_size = 0;
     assert_int_equal(bh_console_init(&rig.console, &rig.device, &rig.setup, rig.ports), BH_INVALID);
@@ -537,7 +526,6 @@ int main(void)
         RIG_SINGLE(test_console_output_pieces),
         RIG_SINGLE(test_console_output_waits_for_room),
         RIG_SINGLE(test_console_output_notifications),
-        RIG_SINGLE(test_console_output_share),
         RIG_SINGLE(test_console_input),
         RIG_SINGLE(test_console_input_waits_for_buffers),
         RIG_SINGLE(test_console_input_just_fits),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console's control queues and ports: what the driver is told, when, and byte for byte; which ports
- * have input; a driver whose device is taken over.
+ * The console's control queues and ports: what the driver is told, when, and byte for byte; which
+ * ports have input; a driver whose device is taken over.
  */
 #include <string.h>
 
@@ -74,6 +74,64 @@ static void test_console_port_ready_again(void **state)
     rig_expect_control(rig, "\2\0\0\0\7\0\1\0log", 11);
     rig_expect_event(rig, 2, BH_CONSOLE_PORT_OPEN, 0);
     rig_expect_silence(rig);
+}
+
+/* [BH-CON-13] A port that turns out not to work: what was due is not said. */
+static void test_console_port_not_ready(void **state)
+{
+    struct console_rig *rig = *state;
+
+    rig_hello(rig);
+    bh_console_open_set(&rig->console, 2, false);
+    rig_control(rig, 2, BH_CONSOLE_PORT_READY, 0);
+    rig_expect_silence(rig);
+    /* It may still be pulled out. */
+    bh_console_present_set(&rig->console, 2, false);
+    bh_console_present_set(&rig->console, 2, true);
+    rig_control(rig, 2, BH_CONSOLE_PORT_READY, 0);
+    rig_expect_event(rig, 2, BH_CONSOLE_DEVICE_REMOVE, 1);
+    rig_expect_event(rig, 2, BH_CONSOLE_DEVICE_ADD, 1);
+    rig_expect_silence(rig);
+}
+
+/* [BH-CON-18] Out and in again: what the driver says before it heard of it concerns the old
+ * port. */
+static void test_console_plugged_again(void **state)
+{
+    struct console_rig *rig = *state;
+
+    rig_hello(rig);
+    bh_console_present_set(&rig->console, 2, false);
+    bh_console_present_set(&rig->console, 2, true);
+    rig_control(rig, 2, BH_CONSOLE_PORT_READY, 1);
+    rig_control(rig, 2, BH_CONSOLE_PORT_OPEN, 1);
+    assert_false(rig->ports[2].ready || rig->ports[2].guest_open);
+    assert_int_equal(rig->console.ignored, 2);
+    rig_expect_event(rig, 2, BH_CONSOLE_DEVICE_REMOVE, 1);
+    rig_expect_event(rig, 2, BH_CONSOLE_DEVICE_ADD, 1);
+    rig_expect_silence(rig);
+}
+
+/* More messages than the ring has buffers: the driver, which gives them again, is asked to
+ * notify. */
+static void test_console_control_ring_full(void **state)
+{
+    struct console_rig *rig = *state;
+    struct guest *guest = &rig->guests[CONTROL_RX];
+
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    guest->size = 2;
+    guest->setup.size = 2;
+    rig_negotiate(rig, BH_CONSOLE_F_MULTIPORT);
+    guest_offer_one(guest, RIG_DATA(CONTROL_RX, 0), 128, W, 0);
+    guest_offer_one(guest, RIG_DATA(CONTROL_RX, 1), 128, W, 1);
+    rig_control(rig, 0, BH_CONSOLE_DEVICE_READY, 1);
+    rig_used(rig, CONTROL_RX, 0, 8);
+    rig_used(rig, CONTROL_RX, 1, 8);
+    assert_true(guest_may_notify(guest));
+    guest_offer_one(guest, RIG_DATA(CONTROL_RX, 0), 128, W, 0);
+    (void)rig_kick(rig, CONTROL_RX);
+    rig_used(rig, CONTROL_RX, 0, 8);
 }
 
 /* [BH-CON-9] */
@@ -239,7 +297,8 @@ static void test_console_plugging(void **state)
     rig_expect_silence(rig);
 }
 
-/* [BH-CON-19] The driver says nothing: its ports are announced, and open until it says otherwise. */
+/* [BH-CON-19] The driver says nothing: its ports are announced, and open until it says
+ * otherwise. */
 static void test_console_taken_over(void **state)
 {
     struct console_rig *rig = *state;
@@ -328,6 +387,9 @@ int main(void)
         RIG_MULTI(test_console_ready_twice),
         RIG_MULTI(test_console_ready_not),
         RIG_MULTI(test_console_port_ready_again),
+        RIG_MULTI(test_console_port_not_ready),
+        RIG_MULTI(test_console_plugged_again),
+        RIG_MULTI(test_console_control_ring_full),
         RIG_MULTI(test_console_resize),
         RIG_MULTI(test_console_resize_not_negotiated),
         RIG_MULTI(test_console_host_opens_and_closes),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A driver that breaks the console's rules: buffers that do not belong, control messages that make no
- * sense, floods, and queues that are pulled away with chains in flight.
+ * A driver that breaks the console's rules: buffers that do not belong, control messages that make
+ * no sense, floods, and queues that are pulled away with chains in flight.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@ static void expect_fault(struct console_rig *rig, uint16_t queue)
 }
 
 /* [BH-CON-7] */
-static void test_console_writable_output(void **state)
+static void test_class_12_console_writable_output(void **state)
 {
     struct console_rig *rig = *state;
     const struct guest_buffer buffers[] = {{RIG_DATA(1, 0), 4, R}, {RIG_DATA(1, 1), 4, W}};
@@ -30,7 +30,7 @@ static void test_console_writable_output(void **state)
 }
 
 /* [BH-CON-7] */
-static void test_console_readable_input(void **state)
+static void test_class_12_console_readable_input(void **state)
 {
     struct console_rig *rig = *state;
     const struct guest_buffer buffers[] = {{RIG_DATA(0, 0), 4, R}, {RIG_DATA(0, 1), 4, W}};
@@ -70,7 +70,7 @@ static void test_console_control_writable(void **state)
 }
 
 /* [BH-CON-14] Every length below 8. */
-static void test_console_control_short(void **state)
+static void test_class_07_console_control_short(void **state)
 {
     struct console_rig *rig = *state;
 
@@ -105,7 +105,7 @@ static void test_console_control_long(void **state)
 }
 
 /* [BH-CON-14] */
-static void test_console_control_nonsense(void **state)
+static void test_class_15_console_port_out_of_range(void **state)
 {
     struct console_rig *rig = *state;
     static const struct {
@@ -146,9 +146,16 @@ static void test_console_control_buffer_too_short(void **state)
     struct console_rig *rig = *state;
 
     rig_control(rig, 0, BH_CONSOLE_DEVICE_READY, 1);
+    (void)rig_offer(rig, CONTROL_RX, 128, W);
+    (void)rig_kick(rig, CONTROL_RX);
+    rig_used(rig, CONTROL_RX, 0, 8);
     (void)rig_offer(rig, CONTROL_RX, 7, W);
     (void)rig_kick(rig, CONTROL_RX);
     expect_fault(rig, CONTROL_RX);
+    assert_string_equal(rig->queues[CONTROL_RX].fault.reason,
+                        "control buffer shorter than the message");
+    assert_int_equal(rig->queues[CONTROL_RX].fault.head, 1);
+    assert_int_equal(rig->queues[CONTROL_RX].fault.index, 1);
 }
 
 /* [BH-CON-13] The message just fits. */
@@ -171,7 +178,7 @@ static void test_console_control_buffer_just_fits(void **state)
 }
 
 /* [BH-CON-15] Questions without end, and no buffers for the answers. */
-static void test_console_control_flood(void **state)
+static void test_class_18_console_control_flood(void **state)
 {
     struct console_rig *rig = *state;
 
@@ -219,7 +226,7 @@ static void test_console_long_chain(void **state)
 }
 
 /* [BH-CON-6] Everything is in flight, and the driver resets. */
-static void test_console_reset_in_flight(void **state)
+static void test_class_17_console_reset_in_flight(void **state)
 {
     struct console_rig *rig = *state;
     uint64_t features = rig->device.features & ~BH_F_TRANSPORT_MASK;
@@ -265,22 +272,51 @@ static void test_console_reset_after_fault(void **state)
     assert_int_equal(rig->pool.free_count, 16);
 }
 
+/* Input and output buffers that lie over the rings: the driver harms itself, and a reset helps. */
+static void test_class_14_console_buffers_over_the_rings(void **state)
+{
+    struct console_rig *rig = *state;
+    uint64_t features = rig->device.features & ~BH_F_TRANSPORT_MASK;
+    const struct guest_buffer rings[] = {{GUEST_DESCRIPTOR, 0x8000, W}};
+
+    rig_hello(rig);
+    for (uint32_t i = 0; i < RIG_PORTS; i++) {
+        guest_offer(&rig->guests[RX(i)], rings, 1, 0);
+        guest_offer_one(&rig->guests[TX(i)], GUEST_DESCRIPTOR, 0x8000, R, 0);
+    }
+    for (uint32_t i = 0; i < RIG_PORTS; i++) {
+        (void)rig_kick(rig, RX(i));
+        rig_type(rig, i, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff");
+        (void)rig_kick(rig, TX(i));
+    }
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    assert_int_equal(rig->pool.free_count, 16);
+    rig->failures = 0;
+    for (uint32_t i = 0; i < RIG_PORTS; i++) {
+        rig->terminals[i].in_count = 0;
+    }
+    rig_negotiate(rig, features);
+    rig_hello(rig);
+    assert_int_equal(rig->failures, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_MULTI(test_console_control_wrong_way),
         RIG_MULTI(test_console_control_writable),
-        RIG_MULTI(test_console_control_short),
+        RIG_MULTI(test_class_07_console_control_short),
         RIG_MULTI(test_console_control_long),
-        RIG_MULTI(test_console_control_nonsense),
+        RIG_MULTI(test_class_15_console_port_out_of_range),
         RIG_MULTI(test_console_control_buffer_too_short),
         RIG_MULTI(test_console_control_buffer_just_fits),
-        RIG_MULTI(test_console_control_flood),
+        RIG_MULTI(test_class_18_console_control_flood),
         RIG_MULTI(test_console_control_batch),
-        RIG_MULTI(test_console_reset_in_flight),
+        RIG_MULTI(test_class_14_console_buffers_over_the_rings),
+        RIG_MULTI(test_class_17_console_reset_in_flight),
         RIG_MULTI(test_console_reset_after_fault),
-        RIG_SINGLE(test_console_writable_output),
-        RIG_SINGLE(test_console_readable_input),
+        RIG_SINGLE(test_class_12_console_writable_output),
+        RIG_SINGLE(test_class_12_console_readable_input),
         RIG_SINGLE(test_console_long_chain),
     };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control socket: what is asked and what is answered. The other end is test_control_hostile.c's. */
+/* The control socket: what is asked and what is answered. The other end is
+ * test_control_hostile.c's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -215,7 +215,7 @@ static void test_bits_that_are_not_the_drivers(void **state)
     set_status(echo, ACKNOWLEDGE | 16 | 32, BH_OK, ACKNOWLEDGE);
     echo_negotiate(echo, 0);
     echo_start(echo, 0);
-    bh_device_fail(&echo->device, &echo->queues[0], BH_PROTOCOL, "test");
+    bh_device_fail(&echo->device, &echo->queues[0], NULL, BH_PROTOCOL, "test");
     assert_int_equal(echo->device.status, live | NEEDS_RESET);
     set_status(echo, live, BH_OK, live | NEEDS_RESET);
     set_status(echo, live | FAILED, BH_OK, live | FAILED | NEEDS_RESET);

@@ -426,20 +426,41 @@ static void test_fail_of_a_running_queue(void **state)
     echo->hold = true;
     offer(echo, 2);
     (void)bh_device_kick(device, 0);
-    bh_device_fail(device, queue, BH_PROTOCOL, "no room for the status");
+    bh_device_fail(device, queue, NULL, BH_PROTOCOL, "no room for the status");
     assert_int_equal(queue->state, BH_QUEUE_FAULTY);
     assert_int_equal(queue->fault.error, BH_PROTOCOL);
     assert_string_equal(queue->fault.reason, "no room for the status");
     assert_int_equal(echo->counts[0].failed, 1);
     assert_int_equal(device->status, LIVE | BH_STATUS_NEEDS_RESET);
     /* The first one counts. */
-    bh_device_fail(device, queue, BH_LIMIT, "another");
+    bh_device_fail(device, queue, NULL, BH_LIMIT, "another");
     assert_int_equal(queue->fault.error, BH_PROTOCOL);
     assert_int_equal(echo->counts[0].failed, 1);
     assert_int_equal(device->faults, 1);
     assert_int_equal(echo_release(echo, 1), 2);
     bh_device_flush(device);
     guest_expect_nothing(&echo->guest);
+}
+
+/* The record names the chain, and where it begins in the ring. */
+static void test_fail_names_the_chain(void **state)
+{
+    struct echo *echo = *state;
+    struct bh_queue *queue = &echo->queues[0];
+    uint16_t place = echo->guest.packed ? 1 : 5;
+
+    echo->hold = true;
+    guest_offer_one(&echo->guest, GUEST_DATA, 5, R, 2);
+    guest_offer_one(&echo->guest, GUEST_DATA, 5, R, 5);
+    (void)bh_device_kick(&echo->device, 0);
+    bh_device_fail(&echo->device, queue, &echo->held[1].chain, BH_PROTOCOL, "nonsense");
+    assert_int_equal(queue->fault.head, place);
+    assert_int_equal(queue->fault.index, place);
+    assert_int_equal(queue->fault.address, 0);
+    /* The first one counts. */
+    bh_device_fail(&echo->device, queue, &echo->held[0].chain, BH_LIMIT, "more of it");
+    assert_int_equal(queue->fault.head, place);
+    assert_int_equal(echo_release(echo, 1), 2);
 }
 
 static void test_fail_of_a_draining_queue(void **state)
@@ -451,7 +472,7 @@ static void test_fail_of_a_draining_queue(void **state)
     offer(echo, 1);
     (void)bh_device_kick(device, 0);
     assert_int_equal(bh_device_queue_stop(device, 0), BH_AGAIN);
-    bh_device_fail(device, &echo->queues[0], BH_PROTOCOL, "late");
+    bh_device_fail(device, &echo->queues[0], NULL, BH_PROTOCOL, "late");
     assert_int_equal(echo->queues[0].state, BH_QUEUE_DRAINING);
     assert_int_equal(echo->counts[0].failed, 1);
     assert_int_equal(echo_release(echo, 1), 1);
@@ -465,7 +486,7 @@ static void test_fail_of_a_stopped_queue(void **state)
     struct echo *echo = *state;
 
     assert_int_equal(bh_device_queue_stop(&echo->device, 0), BH_OK);
-    bh_device_fail(&echo->device, &echo->queues[0], BH_PROTOCOL, "nothing runs");
+    bh_device_fail(&echo->device, &echo->queues[0], NULL, BH_PROTOCOL, "nothing runs");
     assert_int_equal(echo->counts[0].failed, 0);
     assert_int_equal(echo->device.status, LIVE);
 }
@@ -492,6 +513,7 @@ int main(void)
         ECHO_LIVE(test_fault_stops_the_device_and_is_told_once),
         ECHO_LIVE(test_reset_mends_a_faulty_device),
         ECHO_LIVE(test_fail_of_a_running_queue),
+        ECHO_LIVE(test_fail_names_the_chain),
         ECHO_LIVE(test_fail_of_a_draining_queue),
         ECHO_LIVE(test_fail_of_a_stopped_queue),
     };

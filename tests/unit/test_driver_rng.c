@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tests of the entropy driver against a fake device: what it asks for, what it hands out, and what it
- * makes of answers that are not true.
+ * Tests of the entropy driver against a fake device: what it asks for, what it hands out, and what
+ * it makes of answers that are not true.
  */
 #include "fake_device.h"
 
@@ -131,8 +131,8 @@ static void test_driver_rng_gives_what_came(void **state)
     }
 }
 
-/* [BH-RNG-11] Of a buffer that was used in part, only that part is handed out, and nothing of it stays
- * in the shared memory. */
+/* [BH-RNG-11] Of a buffer that was used in part, only that part is handed out, and nothing of it
+ * stays in the shared memory. */
 static void test_driver_rng_short_answer(void **state)
 {
     struct fixture *f = *state;

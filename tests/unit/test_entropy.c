@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where random bytes come from on Linux: what is a source, and what a source that is slow, ends, fails
- * or comes back does to whoever asks. The kernel's generator, closed sandboxes: tests/vhost_user/.
+ * Where random bytes come from on Linux: what is a source, and what a source that is slow, ends,
+ * fails or comes back does to whoever asks. The kernel's generator, closed sandboxes:
+ * tests/vhost_user/.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,7 +128,8 @@ static void test_entropy_bytes_come_once(void **state)
     assert_memory_equal(f->got, "ijk", 3);
 }
 
-/* [BH-RNG-5] A source that has ended gives nothing, and is asked again after a while, not at once. */
+/* [BH-RNG-5] A source that has ended gives nothing, and is asked again after a while, not at
+ * once. */
 static void test_entropy_end_of_source(void **state)
 {
     struct fixture *f = *state;
@@ -221,8 +223,8 @@ static void test_entropy_descriptor_that_does_not_wait(void **state)
     assert_int_equal(ask(f, 8), 1);
 }
 
-/* [BH-RNG-3, BH-RNG-4] What gives the same bytes again, what does not wait for a seed, and what is no
- * source at all is refused. */
+/* [BH-RNG-3, BH-RNG-4] What gives the same bytes again, what does not wait for a seed, and what
+ * is no source at all is refused. */
 static void test_entropy_what_is_no_source(void **state)
 {
     static const char *const paths[] = {"/dev/zero",   "/dev/null", "/dev/full", "/dev/urandom",

@@ -142,7 +142,8 @@ static void test_open(void **state)
     }
 }
 
-/* 128M of RAM with 12 windows of 16M start Linux 7.2; where the books take it all, it is refused. */
+/* 128M of RAM with 12 windows of 16M start Linux 7.2; where the books take it all, it is
+ * refused. */
 static void test_many_windows(void **state)
 {
     struct layout_rig rig;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The QMP client against a peer that is not QEMU: the order of a conversation, and everything that a
- * hostile end of the line can do to it. What a machine makes of it is tested with real QEMUs.
+ * The QMP client against a peer that is not QEMU: the order of a conversation, and everything that
+ * a hostile end of the line can do to it. What a machine makes of it is tested with real QEMUs.
  */
 #include <setjmp.h>
 #include <stdarg.h>

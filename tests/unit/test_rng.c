@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The entropy model: what a buffer is answered with, what it waits for, the limit, and what a driver
- * can do wrong. Where the bytes come from on Linux: test_entropy.c.
+ * The entropy model: what a buffer is answered with, what it waits for, the limit, and what a
+ * driver can do wrong. Where the bytes come from on Linux: test_entropy.c.
  */
 #include "rng_rig.h"
 
@@ -18,7 +18,8 @@ static bool is_asked(struct rng_rig *rig)
 
 /* ---- bytes ---- */
 
-/* [BH-RNG-1, BH-RNG-2] Each buffer is filled, with bytes of the source, and the length is theirs. */
+/* [BH-RNG-1, BH-RNG-2] Each buffer is filled, with bytes of the source, and the length is
+ * theirs. */
 static void test_rng_buffers_are_filled(void **state)
 {
     static const uint32_t lengths[] = {64, 1, 7, BH_RNG_BYTES_MAX, 2, 64};
@@ -62,8 +63,8 @@ static void test_rng_buffer_in_pieces(void **state)
     assert_int_equal(rig->guest.pool.free_count, GUEST_BLOCKS);
 }
 
-/* [BH-RNG-3] However the source doles them out, and across resets: no byte comes twice, and none stays
- * where it was once it is given. */
+/* [BH-RNG-3] However the source doles them out, and across resets: no byte comes twice, and none
+ * stays where it was once it is given. */
 static void test_rng_no_byte_twice(void **state)
 {
     struct rng_rig *rig = *state;
@@ -84,7 +85,7 @@ static void test_rng_no_byte_twice(void **state)
 }
 
 /* [BH-RNG-7] A buffer of any length gets so many bytes at most; the rest of it is not touched. */
-static void test_rng_large_buffer_is_cut(void **state)
+static void test_class_21_rng_large_buffer_is_cut(void **state)
 {
     struct rng_rig *rig = *state;
 
@@ -157,9 +158,9 @@ static void test_rng_source_that_lies(void **state)
     guest_expect_nothing(&rig->guest);
 }
 
-/* [BH-DEV-2] A reset or the end of the queue does not wait for the source: nothing is under way. What
- * was in the ring is not answered after it. */
-static void test_rng_reset_while_waiting(void **state)
+/* [BH-DEV-2] A reset or the end of the queue does not wait for the source: nothing is under way.
+ * What was in the ring is not answered after it. */
+static void test_class_17_rng_reset_while_waiting(void **state)
 {
     struct rng_rig *rig = *state;
 
@@ -250,7 +251,7 @@ static void test_rng_readable_buffer(void **state)
 }
 
 /* [BH-RNG-6] The same among others: those before it are answered, those behind it are not. */
-static void test_rng_readable_part(void **state)
+static void test_class_12_rng_readable_part(void **state)
 {
     const struct guest_buffer mixed[] = {{RIG_AT(1), 1, R}, {RIG_AT(2), 64, W}};
     struct rng_rig *rig = *state;
@@ -286,8 +287,8 @@ static void test_rng_empty_element(void **state)
     rig_expect(rig, 0, 8, 64);
 }
 
-/* A buffer outside of the device's memory, or where it must not write: nothing of the source is lost to
- * it, and other buffers go on after the reset. */
+/* A buffer outside of the device's memory, or where it must not write: nothing of the source is
+ * lost to it, and other buffers go on after the reset. */
 static void test_rng_buffer_elsewhere(void **state)
 {
     static const uint64_t addresses[] = {GUEST_HOLE, GUEST_ROM, UINT64_MAX - 3u};
@@ -363,15 +364,15 @@ int main(void)
         RIG_BOTH(test_rng_buffers_are_filled),
         RIG_BOTH(test_rng_buffer_in_pieces),
         RIG_BOTH(test_rng_no_byte_twice),
-        RIG_BOTH(test_rng_large_buffer_is_cut),
+        RIG_BOTH(test_class_21_rng_large_buffer_is_cut),
         RIG_BOTH(test_rng_source_without_bytes),
         RIG_BOTH(test_rng_source_that_drips),
         RIG_BOTH(test_rng_source_that_lies),
-        RIG_BOTH(test_rng_reset_while_waiting),
+        RIG_BOTH(test_class_17_rng_reset_while_waiting),
         RIG_BOTH(test_rng_limit),
         RIG_BOTH(test_rng_limit_without_time),
         RIG_BOTH(test_rng_readable_buffer),
-        RIG_BOTH(test_rng_readable_part),
+        RIG_BOTH(test_class_12_rng_readable_part),
         RIG_BOTH(test_rng_empty_buffer),
         RIG_BOTH(test_rng_empty_element),
         RIG_BOTH(test_rng_buffer_elsewhere),

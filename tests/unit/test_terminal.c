@@ -282,12 +282,10 @@ static void test_terminal_input_waits(void **state)
     (void)close(fd);
 }
 
-/* A peer that sleeps holds the guest up for a while, and is let go then. */
-static void test_terminal_peer_sleeps(void **state)
+static void peer_sleeps(uint32_t ticks)
 {
     int fd = -1;
     uint32_t stuck = 0;
-    (void)state;
     assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_OK);
     assert_int_equal(fcntl(rig.terminal.guest_fd, F_SETFL, O_NONBLOCK), 0);
     for (uint32_t i = 0; i < 1000000u && stuck < 50u; i++) {
@@ -297,7 +295,7 @@ static void test_terminal_peer_sleeps(void **state)
         rig.length = 0;
     }
     assert_int_equal(stuck, 50);
-    for (uint32_t i = 0; i <= BH_TERMINAL_PATIENCE; i++) {
+    for (uint32_t i = 0; i < ticks; i++) {
         assert_true(rig.terminal.attached);
         bh_terminal_tick(&rig.terminal);
         turn(1);
@@ -310,6 +308,21 @@ static void test_terminal_peer_sleeps(void **state)
     }
     assert_true(rig.length > 0u);
     (void)close(fd);
+}
+
+/* A peer that sleeps holds the guest up for a while, and is let go then. */
+static void test_terminal_peer_sleeps(void **state)
+{
+    (void)state;
+    peer_sleeps(BH_TERMINAL_PATIENCE + 1u);
+}
+
+/* A guest that is to stop is not held up. */
+static void test_terminal_peer_sleeps_in_a_hurry(void **state)
+{
+    (void)state;
+    rig.output.hurried = true;
+    peer_sleeps(2);
 }
 
 /* Those who are attached see the last bytes, and the end. */
@@ -379,6 +392,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_terminal_attach, setup_pty, teardown),
         cmocka_unit_test_setup_teardown(test_terminal_input_waits, setup_pty, teardown),
         cmocka_unit_test_setup_teardown(test_terminal_peer_sleeps, setup_pty, teardown),
+        cmocka_unit_test_setup_teardown(test_terminal_peer_sleeps_in_a_hurry, setup_pty, teardown),
         cmocka_unit_test_setup_teardown(test_terminal_ends_while_attached, setup_pty, teardown),
         cmocka_unit_test_setup_teardown(test_terminal_is_raw_and_resized, setup_pty, teardown),
         cmocka_unit_test_setup_teardown(test_terminal_attach, setup_pair, teardown),

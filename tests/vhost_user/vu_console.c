@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vu-console: a console's driver behind a vhost-user front end, without a virtual machine, that does
- * what it reads line by line on standard input. For tests; it checks nothing about the console, so that
- * it can be as wrong as a test wants. What it prints:
+ * vu-console: a console's driver behind a vhost-user front end, without a virtual machine, that
+ * does what it reads line by line on standard input. For tests; it checks nothing about the
+ * console, so that it can be as wrong as a test wants. What it prints:
  *
  *   message HEX       the device sent a control message
  *   changed           the configuration changed
@@ -14,7 +14,8 @@
  *   offer QUEUE N r|w gives one buffer of N bytes, zeroes; rw: one of each kind in one chain
  *   control HEX       sends a control message
  *   send PORT PATH MS offers a file's bytes; until all is used, or none was for MS. ok USED OFFERED
- *   take PORT N PATH MS  appends N bytes of input to a file, or what came until nothing did for MS. ok N
+ *   take PORT N PATH MS  appends N bytes of input to a file, or what came until nothing did for MS.
+ *   ok N
  *   poll MS           looks for that long. ok FAILED
  *   config            ok COLS ROWS PORTS OFFERED
  *   write OFFSET HEX  writes to the configuration space
