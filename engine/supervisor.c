@@ -110,7 +110,7 @@ void bh_supervisor_stop(struct bh_supervisor *supervisor)
     supervisor->stopping = true;
     notify(supervisor, "STOPPING=1");
     bh_output_say(&supervisor->output,
-                  "stopping: the guests are asked to shut down; a second Ctrl-C ends them at once");
+                  "stopping: the guests are asked to shut down; Ctrl-C ends them at once");
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         bh_supervised_stop(&supervisor->guests[i]);
     }
@@ -119,10 +119,9 @@ void bh_supervisor_stop(struct bh_supervisor *supervisor)
 static void signal_received(void *context, int number)
 {
     struct bh_supervisor *supervisor = context;
-    if (number == SIGINT) {
-        supervisor->interrupts++;
-    }
-    if (supervisor->interrupts < 2u) {
+    /* A service manager may send SIGTERM twice; a Ctrl-C while the guests stop is somebody who does not
+     * want to wait. */
+    if (number != SIGINT || !supervisor->stopping) {
         bh_supervisor_stop(supervisor);
         return;
     }

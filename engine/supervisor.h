@@ -99,7 +99,6 @@ struct bh_supervisor {
     uint64_t started;             /* milliseconds of the monotonic clock */
     bool stopping;
     bool ready; /* every guest has started */
-    uint32_t interrupts;
     enum bh_run_exit failure; /* the first */
 };
 

@@ -104,15 +104,19 @@ class Guests(engine.Case):
         self.assertIn('error: a: it did not shut down within 3 s, and was ended', run.lines('bulkhead'))
         self.assertIn('b: shut down', run.lines('bulkhead'))
 
-    def test_second_interrupt(self):
+    def test_interrupt_while_stopping(self):
+        """Whatever began the stop. SIGTERM only ever begins it: service managers repeat themselves."""
         self.define(stop_within='600s')
         self.script('deaf', 'linger')
-        run = self.start_running()
-        run.signal(signal.SIGINT)
-        run.wait_for('b: shut down')
-        run.signal(signal.SIGINT)
-        self.assertEqual(run.end(), engine.GUEST, run.text())
-        self.assertIn('error: a: it was ended at once, as asked', run.lines('bulkhead'))
+        for first in (signal.SIGINT, signal.SIGTERM):
+            run = self.start_running()
+            run.signal(first)
+            run.wait_for('b: shut down')
+            run.signal(signal.SIGTERM)
+            self.assertEqual(run.guest('a')['state'], 'stopping')
+            run.signal(signal.SIGINT)
+            self.assertEqual(run.end(), engine.GUEST, run.text())
+            self.assertIn('error: a: it was ended at once, as asked', run.lines('bulkhead'))
 
     def test_engine_that_does_not_go(self):
         """Its guest is off, and the engine stays: it is killed, and the guest has shut down."""
