@@ -98,7 +98,7 @@ struct bh_supervisor {
     struct bh_supervised *guests; /* one for each of the platform */
     uint64_t started;             /* milliseconds of the monotonic clock */
     bool stopping;
-    bool ready; /* every guest has started */
+    bool ready;               /* every guest has started */
     enum bh_run_exit failure; /* the first */
 };
 

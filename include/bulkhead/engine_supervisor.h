@@ -19,7 +19,8 @@
  * its own name before it.
  *
  * Stop (SIGINT, SIGTERM, a control request): every guest is asked to shut down and has
- * `stop-within` seconds; what is left is ended, and said. A SIGINT while they stop ends everything at once.
+ * `stop-within` seconds; what is left is ended, and said. A SIGINT while they stop ends everything at
+ * once.
  *
  * Thread: one, the caller's. Ownership: the platform stays the caller's.
  */
