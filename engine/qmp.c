@@ -28,7 +28,10 @@ static void copy_printable(char *to, size_t size, const char *text)
 {
     const size_t length = strnlen(text, size - 1u);
     for (size_t i = 0; i < length; i++) {
-        to[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+        to[i] = text[i];
+        if (text[i] < ' ' || text[i] > '~') {
+            to[i] = '?';
+        }
     }
     to[length] = '\0';
 }

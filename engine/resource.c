@@ -135,7 +135,7 @@ static int check_kind(const struct attempt *attempt, const struct stat *status)
 
 /* The lock that is in the way: F_UNLCK: none, or a file system without locks. Then the back end
  * says what it thinks of it. */
-static short find_lock(const struct attempt *attempt, int fd)
+static int find_lock(const struct attempt *attempt, int fd)
 {
     struct flock lock = {.l_type = attempt->writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_UNLCK;
@@ -146,7 +146,7 @@ static short find_lock(const struct attempt *attempt, int fd)
 static int check_lock(const struct attempt *attempt, int fd)
 {
     const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
-    short type = find_lock(attempt, fd);
+    int type = find_lock(attempt, fd);
     for (uint32_t waited = 0; type != F_UNLCK && waited < LOCK_WAIT_MS; waited += LOCK_PAUSE_MS) {
         (void)nanosleep(&pause, NULL);
         type = find_lock(attempt, fd);

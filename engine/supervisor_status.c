@@ -158,7 +158,9 @@ static json_t *path_text(const char *path)
     }
     (void)snprintf(ascii, sizeof(ascii), "%s", path);
     for (size_t i = 0; ascii[i] != '\0'; i++) {
-        ascii[i] = (unsigned char)ascii[i] < 0x80u ? ascii[i] : '?';
+        if ((unsigned char)ascii[i] >= 0x80u) {
+            ascii[i] = '?';
+        }
     }
     return json_string(ascii);
 }

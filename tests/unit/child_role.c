@@ -132,7 +132,7 @@ static int wait_for_end(void)
     return bh_loop_run(&own) == BH_OK ? 7 : 1;
 }
 
-int child_role_play(const char *what)
+int child_role_play(const char *role)
 {
     static const struct {
         const char *name;
@@ -140,7 +140,7 @@ int child_role_play(const char *what)
     } parts[] = {{"descriptors", tell_descriptors}, {"state", tell_state}, {"names", tell_names},
                  {"environment", tell_environment}, {"reach", tell_reach}, {"wait", wait_for_end}};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        if (strcmp(what, parts[i].name) == 0) {
+        if (strcmp(role, parts[i].name) == 0) {
             return parts[i].run();
         }
     }
