@@ -2,7 +2,7 @@
 /*
  * The definition: what a platform is, as read from its YAML file. This is the parsed form; each
  * value knows where it stands. What the keys are called, their types, ranges and defaults is one
- * table (platform/schema.c), and nothing else in the project reads YAML.
+ * table (platform/definition/schema.c), and nothing else in the project reads YAML.
  *
  * Thread: one. Ownership: bh_platform_read allocates everything, bh_platform_destroy frees it; all
  * pointers inside live as long as the platform.

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "bulkhead/platform_definition.h"
-#include "platform/schema.h"
+#include "platform/definition/schema.h"
 
 #define JOBS_MAX   1024u
 #define PATH_BYTES 256u

@@ -18,7 +18,7 @@
 
 #include "bulkhead/error.h"
 #include "bulkhead/platform_definition.h"
-#include "platform/text.h"
+#include "platform/definition/text.h"
 
 static const char good[] = "bulkhead: 1\n"
                            "name: demo\n"

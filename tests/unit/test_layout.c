@@ -12,7 +12,7 @@
 
 #include "bulkhead/error.h"
 #include "layout_rig.h"
-#include "platform/layout_check.h"
+#include "platform/layout/layout_check.h"
 
 static void expect_said(struct layout_rig *rig, const char *what)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "text.h"
+#include "platform/definition/text.h"
 
 bool bh_guest_is_open(const struct bh_guest *guest)
 {

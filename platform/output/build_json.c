@@ -30,7 +30,7 @@
 #include <stdlib.h>
 
 #include "build.h"
-#include "schema.h"
+#include "platform/definition/schema.h"
 
 #define LAYOUT_VERSION 1
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "text.h"
+#include "platform/definition/text.h"
 
 /* The next device of the platform after (*guest, *device), in the order of the file; NULL: none.
  * Begin with both 0. */

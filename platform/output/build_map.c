@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "build.h"
-#include "layout_text.h"
+#include "platform/layout/layout_text.h"
 
 /* One line: first and last address, size, what it is; `reach` ends it. */
 static void line_print(FILE *to, uint64_t address, uint64_t size, const char *what,

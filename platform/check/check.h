@@ -5,7 +5,7 @@
 #ifndef PLATFORM_CHECK_H
 #define PLATFORM_CHECK_H
 
-#include "reader.h"
+#include "platform/definition/reader.h"
 
 typedef void bh_check_function(struct bh_reader *reader, struct bh_platform *platform);
 

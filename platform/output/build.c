@@ -14,7 +14,7 @@
 
 #include "build.h"
 #include "bulkhead/error.h"
-#include "layout_text.h"
+#include "platform/layout/layout_text.h"
 
 #define FILE_NAME_BYTES (BH_NAME_MAX + 32u)
 
