@@ -45,7 +45,7 @@ static void list_file(const char *folder, const char *name, const char *ending)
 
 static void list_files(const struct bh_platform *platform, const char *folder, bool with_engine)
 {
-    (void)printf("%s: built\n", platform->path);
+    (void)printf("%s: built\n", platform->files[0].path);
     list_file(folder, "platform", ".json");
     list_file(folder, "memory-map", ".txt");
     for (uint32_t i = 0; i < platform->guest_count; i++) {

@@ -67,7 +67,7 @@ static char *command_text(const struct bh_platform *platform, const struct bh_gu
 static bool find_engine(struct bh_engine *engine, const struct bh_platform *platform,
                         const struct bh_guest *guest)
 {
-    struct bh_diagnostics *diagnostics = bh_diagnostics_create(platform->path);
+    struct bh_diagnostics *diagnostics = bh_diagnostics_create(platform->files[0].path);
     int result =
         diagnostics != NULL ? bh_engine_find(engine, platform, guest, diagnostics) : BH_NO_MEMORY;
     bh_diagnostics_destroy(diagnostics);
@@ -77,7 +77,7 @@ static bool find_engine(struct bh_engine *engine, const struct bh_platform *plat
 static int write_guest(const struct bh_platform *platform, const struct bh_guest *guest,
                        const struct bh_engine *engine, const char *folder)
 {
-    struct bh_diagnostics *diagnostics = bh_diagnostics_create(platform->path);
+    struct bh_diagnostics *diagnostics = bh_diagnostics_create(platform->files[0].path);
     char *text = diagnostics != NULL ? command_text(platform, guest, engine, diagnostics) : NULL;
     bool good = text != NULL && write_file(folder, guest->name.text, text);
     if (text == NULL) {

@@ -75,7 +75,7 @@ static int run_platform(const struct bh_platform *platform, struct bh_diagnostic
         return supervise(platform, diagnostics, daemons);
     }
     show(diagnostics);
-    struct bh_diagnostics *later = bh_diagnostics_create(platform->path);
+    struct bh_diagnostics *later = bh_diagnostics_create(platform->files[0].path);
     if (later == NULL) {
         bh_cli_error("no memory");
         return BH_RUN_INTERNAL;

@@ -51,10 +51,10 @@ static inline void begin(struct bh_blk *blk, struct bh_blk_request *request)
     sector = BH_LE64(sector);
     if (type == BH_BLK_T_IN && readable == 1u) {
         data.bytes = chain->writable_bytes - 1u;
-        bh_blk_transfer(blk, request, BH_DISK_READ, sector, data);
+        bh_blk_transfer(blk, request, BH_DISK_OP_READ, sector, data);
     } else if (type == BH_BLK_T_OUT && writable == 1u) {
         data.bytes = chain->readable_bytes - (uint32_t)sizeof(struct bh_blk_header);
-        bh_blk_transfer(blk, request, BH_DISK_WRITE, sector, data);
+        bh_blk_transfer(blk, request, BH_DISK_OP_WRITE, sector, data);
     } else {
         (void)bh_chain_cut_status(chain, &request->status);
         (void)bh_chain_cut_header(chain, (uint32_t)sizeof(struct bh_blk_header));

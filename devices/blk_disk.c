@@ -56,7 +56,7 @@ static void single_done(struct bh_blk_request *request, int result)
         bh_blk_answer(request, BH_BLK_S_OK, request->written);
         return;
     }
-    if (request->io.op == BH_DISK_FLUSH) {
+    if (request->io.op == BH_DISK_OP_FLUSH) {
         /* The host may drop what it could not commit, and claim success the next time. */
         request->blk->flush_failed = true;
     }
@@ -87,11 +87,11 @@ static void segment_io_set(const struct bh_blk *blk, struct bh_blk_request *requ
 
     io->offset = segment->sector * BH_BLK_SECTOR;
     io->length = (uint64_t)segment->sector_count * BH_BLK_SECTOR;
-    if (io->op == BH_DISK_WRITE_ZEROES) {
+    if (io->op == BH_DISK_OP_WRITE_ZEROES) {
         io->durable = blk->durable;
         io->unmap =
             blk->geometry.write_zeroes_unmap && (segment->flags & BH_BLK_SEGMENT_UNMAP) != 0u;
-    } else if (io->op == BH_DISK_SECURE_ERASE) {
+    } else if (io->op == BH_DISK_OP_SECURE_ERASE) {
         /* What was reported as erased must not come back after a power loss. */
         io->durable = true;
     } else {

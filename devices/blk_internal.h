@@ -84,7 +84,7 @@ static inline void bh_blk_transfer(struct bh_blk *blk, struct bh_blk_request *re
     struct bh_disk_io *io = &request->io;
 
     if (data.bytes % BH_BLK_SECTOR != 0u || !bh_blk_in_capacity(blk, sector, data.bytes) ||
-        data.count > geometry->seg_max || (op == BH_DISK_WRITE && geometry->read_only) ||
+        data.count > geometry->seg_max || (op == BH_DISK_OP_WRITE && geometry->read_only) ||
         (geometry->size_max != 0u &&
          !bh_blk_segments_fit(data.spans, data.count, geometry->size_max))) {
         bh_blk_refuse(request, BH_BLK_S_IOERR);
@@ -95,7 +95,7 @@ static inline void bh_blk_transfer(struct bh_blk *blk, struct bh_blk_request *re
         return;
     }
     io->op = op;
-    io->durable = op == BH_DISK_WRITE && blk->durable;
+    io->durable = op == BH_DISK_OP_WRITE && blk->durable;
     io->unmap = false;
     io->offset = sector * BH_BLK_SECTOR;
     io->length = data.bytes;

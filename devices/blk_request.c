@@ -46,7 +46,8 @@ static void read_or_write(struct bh_blk *blk, struct bh_blk_request *request, ui
         return;
     }
     request->written = chain->written_max;
-    bh_blk_transfer(blk, request, read ? BH_DISK_READ : BH_DISK_WRITE, sector, read ? in : out);
+    bh_blk_transfer(blk, request, read ? BH_DISK_OP_READ : BH_DISK_OP_WRITE, sector,
+                    read ? in : out);
 }
 
 /* ---- requests without an address ---- */
@@ -59,7 +60,7 @@ static void flush(struct bh_blk_request *request)
         bh_blk_refuse(request, BH_BLK_S_IOERR);
         return;
     }
-    request->io = (struct bh_disk_io){.op = BH_DISK_FLUSH};
+    request->io = (struct bh_disk_io){.op = BH_DISK_OP_FLUSH};
     bh_blk_offer(request);
 }
 
@@ -113,13 +114,13 @@ static struct range_kind range_kind(const struct bh_blk *blk, uint32_t type)
     const struct bh_blk_geometry *geometry = &blk->geometry;
 
     if (type == BH_BLK_T_DISCARD) {
-        return (struct range_kind){BH_BLK_F_DISCARD, BH_DISK_DISCARD, geometry->discard_max, 0};
+        return (struct range_kind){BH_BLK_F_DISCARD, BH_DISK_OP_DISCARD, geometry->discard_max, 0};
     }
     if (type == BH_BLK_T_WRITE_ZEROES) {
-        return (struct range_kind){BH_BLK_F_WRITE_ZEROES, BH_DISK_WRITE_ZEROES,
+        return (struct range_kind){BH_BLK_F_WRITE_ZEROES, BH_DISK_OP_WRITE_ZEROES,
                                    geometry->write_zeroes_max, BH_BLK_SEGMENT_UNMAP};
     }
-    return (struct range_kind){BH_BLK_F_SECURE_ERASE, BH_DISK_SECURE_ERASE,
+    return (struct range_kind){BH_BLK_F_SECURE_ERASE, BH_DISK_OP_SECURE_ERASE,
                                geometry->secure_erase_max, 0};
 }
 

@@ -114,9 +114,9 @@ static void console_arguments(const struct request *request)
     const struct bh_device_definition *device = request->device;
     add(command, "--port");
     add_made(command, "/dev/fd/%d", add_fd(command, request->port_fds[0]));
-    for (uint32_t i = 0; i < device->port_count; i++) {
+    for (uint32_t i = 0; i < device->ports.count; i++) {
         add(command, "--port");
-        add_made(command, "%s=/dev/fd/%d", device->ports[i].text,
+        add_made(command, "%s=/dev/fd/%d", device->ports.names[i].text,
                  add_fd(command, request->port_fds[i + 1u]));
     }
     if (!device->size.value) {

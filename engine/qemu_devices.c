@@ -32,7 +32,7 @@ static void console_options(const struct bh_device_definition *device, char opti
 {
     /* The definition's ports come on top of the first; the control queues count as one port
      * more. */
-    uint32_t queues = device->port_count == 0u ? 2u : 2u * (device->port_count + 2u);
+    uint32_t queues = device->ports.count == 0u ? 2u : 2u * (device->ports.count + 2u);
     (void)snprintf(options, OPTIONS_MAX, ",virtio-id=%u,num_vqs=%u,vq_size=%u,config_size=%zu",
                    BH_ID_CONSOLE, queues, CONSOLE_QUEUE_SIZE, sizeof(struct bh_console_config));
 }

@@ -96,8 +96,8 @@ static int check_name(const struct search *search)
 
 static int find_program(const struct search *search)
 {
-    const char *given = search->platform->engine.program.text;
-    if (given == NULL) {
+    const struct bh_text *given = &search->platform->engine.program;
+    if (given->text == NULL) {
         return search_path(search);
     }
     int result = bh_platform_path(search->platform, given, search->engine->program,

@@ -235,7 +235,7 @@ int bh_resource_open(struct bh_open_resource *resource, const struct bh_platform
     if (attempt.text->text == NULL) {
         return BH_OK; /* the kernel's generator */
     }
-    int result = bh_platform_path(platform, attempt.text->text, path, sizeof(path));
+    int result = bh_platform_path(platform, attempt.text, path, sizeof(path));
     if (result != BH_OK) {
         bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "resource-missing", attempt.text->at,
                            "the path has more than %u characters", (unsigned int)sizeof(path));

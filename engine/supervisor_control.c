@@ -68,8 +68,8 @@ static uint32_t find_port(const struct bh_device_definition *device, const char 
     if (name == NULL) {
         return 0;
     }
-    for (uint32_t i = 0; i < device->port_count; i++) {
-        if (strcmp(device->ports[i].text, name) == 0) {
+    for (uint32_t i = 0; i < device->ports.count; i++) {
+        if (strcmp(device->ports.names[i].text, name) == 0) {
             return i + 1u;
         }
     }

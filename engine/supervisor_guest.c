@@ -413,7 +413,7 @@ static void deadline_expired(void *context)
         end_engine(guest);
     } else if (bh_supervisor_now() >= guest->stop_until) {
         fail(guest, BH_RUN_GUEST, advice_stop, "it did not shut down within %ju s, and was ended",
-             (uintmax_t)guest->guest->stop_within.value);
+             (uintmax_t)(guest->guest->stop_within.value / (uint64_t)MSECS_PER_SEC));
         end_engine(guest);
     } else {
         (void)bh_machine_shut_down(guest->machine); /* BH_STATE: it does not run yet */
@@ -427,8 +427,7 @@ void bh_supervised_stop(struct bh_supervised *guest)
         return;
     }
     guest->state = BH_SUPERVISED_STOPPING;
-    guest->stop_until =
-        bh_supervisor_now() + guest->guest->stop_within.value * (uint64_t)MSECS_PER_SEC;
+    guest->stop_until = bh_supervisor_now() + guest->guest->stop_within.value;
     if (guest->machine != NULL && !guest->machine_ended) {
         (void)bh_machine_shut_down(guest->machine);
         arm_stop(guest);

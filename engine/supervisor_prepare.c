@@ -116,16 +116,16 @@ static int make_terminal(struct bh_supervised *guest, struct bh_terminal *termin
 static int prepare_ports(struct bh_supervised *guest, struct bh_backend *backend, bool is_first)
 {
     const struct bh_device_definition *device = backend->device;
-    uint32_t count = 1u + device->port_count;
+    uint32_t count = 1u + device->ports.count;
     backend->terminals = calloc(count, sizeof(*backend->terminals));
     if (backend->terminals == NULL) {
         return BH_NO_MEMORY;
     }
     backend->terminal_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        int result =
-            make_terminal(guest, &backend->terminals[i], device->name.text,
-                          i == 0u ? NULL : device->ports[i - 1u].text, is_first && i == 0u, true);
+        int result = make_terminal(guest, &backend->terminals[i], device->name.text,
+                                   i == 0u ? NULL : device->ports.names[i - 1u].text,
+                                   is_first && i == 0u, true);
         if (result != BH_OK) {
             return result;
         }

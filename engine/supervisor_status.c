@@ -179,11 +179,11 @@ static char *status_text(const struct bh_supervisor *supervisor, bool named)
         (void)json_array_append_new(guests, guest_status(&supervisor->guests[i], all));
     }
     free(all);
-    json_t *status =
-        json_pack("{s:s, s:i, s:o, s:s, s:I, s:o}", "platform", supervisor->platform->name.text,
-                  "pid", (int)getpid(), "definition", path_text(supervisor->platform->path),
-                  "state", platform_state(supervisor), "since_ms",
-                  (json_int_t)(bh_supervisor_now() - supervisor->started), "guests", guests);
+    json_t *status = json_pack(
+        "{s:s, s:i, s:o, s:s, s:I, s:o}", "platform", supervisor->platform->name.text, "pid",
+        (int)getpid(), "definition", path_text(supervisor->platform->files[0].path), "state",
+        platform_state(supervisor), "since_ms",
+        (json_int_t)(bh_supervisor_now() - supervisor->started), "guests", guests);
     char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
     json_decref(status);
     return text;

@@ -48,7 +48,7 @@ static void next_piece(const struct bh_disk *disk, struct bh_disk_io *io, uint64
     uint64_t mask = (uint64_t)disk->resource.block_size - 1u;
     uint64_t begin = io->offset + *done_of(io);
     uint64_t end = io->offset + io->length;
-    if (io->op == BH_DISK_DISCARD) {
+    if (io->op == BH_DISK_OP_DISCARD) {
         begin = (begin + mask) & ~mask;
         end &= ~mask;
     }
@@ -80,8 +80,8 @@ static void erase_run(struct bh_task *task)
     if (range[1] == 0u) {
         erase_end(disk, io, BH_OK);
     } else if (ioctl(disk->resource.fd,
-                     io->op == BH_DISK_DISCARD ? (unsigned long)BLKDISCARD
-                                               : (unsigned long)BLKSECDISCARD,
+                     io->op == BH_DISK_OP_DISCARD ? (unsigned long)BLKDISCARD
+                                                  : (unsigned long)BLKSECDISCARD,
                      range) != 0) {
         int number = errno;
         bh_log_event(BH_LOG_WARNING, "erasing at %ju, %ju bytes: errno %d", (uintmax_t)range[0],

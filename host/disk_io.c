@@ -65,7 +65,7 @@ static bool is_whole_blocks(const struct bh_disk *disk, const struct bh_disk_io 
 static void prepare_move(const struct bh_disk_io *io, struct io_uring_sqe *sqe, uint64_t done)
 {
     const struct iovec *vector = (const struct iovec *)(const void *)io->spans;
-    if (io->op == BH_DISK_READ) {
+    if (io->op == BH_DISK_OP_READ) {
         io_uring_prep_readv(sqe, 0, vector, io->span_count, io->offset + done);
     } else {
         io_uring_prep_writev2(sqe, 0, vector, io->span_count, io->offset + done,
@@ -168,7 +168,7 @@ static bool can_be_direct(const struct bh_disk *disk, const struct bh_disk_io *i
 static bool is_beyond_end(struct bh_disk *disk, const struct bh_disk_io *io)
 {
     struct stat status;
-    if (disk->resource.is_device || io->op == BH_DISK_READ || io->op == BH_DISK_FLUSH) {
+    if (disk->resource.is_device || io->op == BH_DISK_OP_READ || io->op == BH_DISK_OP_FLUSH) {
         return false; /* the kernel says so itself */
     }
     if (!disk->size_fresh && fstat(disk->resource.fd, &status) == 0) {
@@ -191,21 +191,21 @@ static int disk_submit(void *context, struct bh_disk_io *io)
         return BH_OK;
     }
     switch (io->op) {
-    case BH_DISK_READ:
-    case BH_DISK_WRITE:
+    case BH_DISK_OP_READ:
+    case BH_DISK_OP_WRITE:
         notes_of(io)->direct = can_be_direct(disk, io);
         queue_step(disk, io, STEP_MOVE);
         break;
-    case BH_DISK_FLUSH:
+    case BH_DISK_OP_FLUSH:
         queue_step(disk, io, STEP_COMMIT);
         break;
-    case BH_DISK_DISCARD:
+    case BH_DISK_OP_DISCARD:
         queue_discard(disk, io);
         break;
-    case BH_DISK_WRITE_ZEROES:
+    case BH_DISK_OP_WRITE_ZEROES:
         queue_zeroes(disk, io);
         break;
-    case BH_DISK_SECURE_ERASE:
+    case BH_DISK_OP_SECURE_ERASE:
     default:
         bh_disk_erase_begin(disk, io);
         break;
@@ -267,7 +267,7 @@ static void after_success(struct bh_disk *disk, struct bh_disk_io *io, uint32_t 
     enum step step = (enum step)notes_of(io)->step;
     if (step == STEP_MOVE || step == STEP_FILL) {
         after_transfer(disk, io, count);
-    } else if (step != STEP_COMMIT && io->op == BH_DISK_WRITE_ZEROES && io->durable) {
+    } else if (step != STEP_COMMIT && io->op == BH_DISK_OP_WRITE_ZEROES && io->durable) {
         queue_step(disk, io, STEP_COMMIT);
     } else {
         bh_disk_end(disk, io, BH_OK);
@@ -278,9 +278,9 @@ static void after_success(struct bh_disk *disk, struct bh_disk_io *io, uint32_t 
 static bool go_round(struct bh_disk *disk, struct bh_disk_io *io)
 {
     enum step step = (enum step)notes_of(io)->step;
-    if (step == STEP_PUNCH && io->op == BH_DISK_DISCARD && disk->resource.discards) {
+    if (step == STEP_PUNCH && io->op == BH_DISK_OP_DISCARD && disk->resource.discards) {
         bh_disk_erase_begin(disk, io);
-    } else if (step == STEP_PUNCH && io->op == BH_DISK_WRITE_ZEROES) {
+    } else if (step == STEP_PUNCH && io->op == BH_DISK_OP_WRITE_ZEROES) {
         queue_step(disk, io, disk->zero_ranges ? STEP_ZERO : STEP_FILL);
     } else if (step == STEP_ZERO) {
         disk->zero_ranges = false;

@@ -9,7 +9,7 @@
 static int null_submit(void *disk, struct bh_disk_io *io)
 {
     (void)disk;
-    if (io->op == BH_DISK_READ) {
+    if (io->op == BH_DISK_OP_READ) {
         for (uint32_t i = 0; i < io->span_count; i++) {
             bh_fill(io->spans[i].base, 0, io->spans[i].length);
         }

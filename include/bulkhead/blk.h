@@ -18,12 +18,12 @@
 /* ---- the disk ---- */
 
 enum bh_disk_op {
-    BH_DISK_READ,
-    BH_DISK_WRITE,
-    BH_DISK_FLUSH,
-    BH_DISK_DISCARD,
-    BH_DISK_WRITE_ZEROES,
-    BH_DISK_SECURE_ERASE,
+    BH_DISK_OP_READ,
+    BH_DISK_OP_WRITE,
+    BH_DISK_OP_FLUSH,
+    BH_DISK_OP_DISCARD,
+    BH_DISK_OP_WRITE_ZEROES,
+    BH_DISK_OP_SECURE_ERASE,
 };
 
 /* One operation at the disk. Owned by the model; the disk's from submit until bh_blk_done. */

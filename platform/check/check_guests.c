@@ -128,12 +128,12 @@ void bh_check_open_mixed(struct bh_reader *reader, struct bh_platform *platform)
 /* Two ports of one console with the same name. */
 static void check_ports(const struct bh_reader *reader, const struct bh_device_definition *device)
 {
-    for (uint32_t i = 1; i < device->port_count; i++) {
+    for (uint32_t i = 1; i < device->ports.count; i++) {
         for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(device->ports[i].text, device->ports[j].text) == 0) {
-                BH_SAY(reader, "ports", device->ports[i].at,
+            if (strcmp(device->ports.names[i].text, device->ports.names[j].text) == 0) {
+                BH_SAY(reader, "ports", device->ports.names[i].at,
                        "console %s has two ports %s\ngive each a name of its own",
-                       device->name.text, device->ports[i].text);
+                       device->name.text, device->ports.names[i].text);
                 break;
             }
         }

@@ -73,10 +73,13 @@ void bh_diagnostics_destroy(struct bh_diagnostics *diagnostics)
     free(diagnostics);
 }
 
-int bh_diagnostics_source(struct bh_diagnostics *diagnostics, const char *text, size_t length)
+int bh_diagnostics_source(struct bh_diagnostics *diagnostics, const char *name, const char *text,
+                          size_t length, uint16_t *file)
 {
     char *copy = malloc(length + 1);
 
+    (void)name;
+    *file = 0;
     if (copy == NULL) {
         return BH_NO_MEMORY;
     }

@@ -20,6 +20,11 @@ const char *bh_device_type_name(uint32_t type)
     return word_at(bh_words_device, type);
 }
 
+const char *bh_resource_type_name(uint32_t type)
+{
+    return word_at(bh_words_resource, type);
+}
+
 const char *bh_arch_name(uint32_t arch)
 {
     return word_at(bh_words_arch, arch);

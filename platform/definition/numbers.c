@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Numbers of a definition: counts, sizes, seconds. What YAML 1.1 would read otherwise than a
+ * Numbers of a definition: counts, sizes, times, ranges of numbers. What YAML 1.1 would read otherwise than a
  * person (octal, base 60) is refused with what to write. It knows ranges from the table of keys
  * and nothing else.
  */
@@ -37,9 +37,10 @@ static const struct unit size_units[] = {
     {"B", 1, ""},       {"Gi", K *K *K, "G"},  {NULL, 0, NULL},
 };
 
-static const struct unit second_units[] = {
-    {"s", 1, "s"},    {"", 1, "s"},        {"sec", 1, "s"},    {"S", 1, "s"},   {"m", 60, "s"},
-    {"min", 60, "s"}, {"seconds", 1, "s"}, {"second", 1, "s"}, {NULL, 0, NULL},
+static const struct unit time_units[] = {
+    {"ms", 1, "ms"},       {"s", 1000, "s"},          {"min", 60000, "min"}, {"", 1000, "s"},
+    {"sec", 1000, "s"},    {"S", 1000, "s"},          {"m", 60000, "min"},   {"seconds", 1000, "s"},
+    {"second", 1000, "s"}, {"minutes", 60000, "min"}, {NULL, 0, NULL},
 };
 
 static const struct unit no_units[] = {{"", 1, ""}, {NULL, 0, NULL}};
@@ -49,8 +50,8 @@ static const struct unit *units_of(const struct bh_schema_key *key)
     switch (key->type) {
     case BH_SCHEMA_SIZE:
         return size_units;
-    case BH_SCHEMA_SECONDS:
-        return second_units;
+    case BH_SCHEMA_TIME:
+        return time_units;
     default:
         return no_units;
     }
@@ -161,7 +162,7 @@ static void say_fault(const struct bh_reader *reader, const struct bh_schema_key
 {
     uint64_t seconds;
 
-    if (key->type == BH_SCHEMA_SECONDS && is_base_60(node->text, &seconds)) {
+    if (key->type == BH_SCHEMA_TIME && is_base_60(node->text, &seconds)) {
         BH_SAY(reader, "number", node->at, "%s is %s, which is no time here\nwrite %" PRIu64 "s",
                key->key, bh_show(node->text).text, seconds);
         return;
@@ -239,4 +240,64 @@ bool bh_number_read(struct bh_reader *reader, const struct bh_schema_key *key,
         return false;
     }
     return is_in_range(reader, key, node, *value);
+}
+
+/* ---------------------------------------------------------------------------------------- ranges */
+
+/* A number, or two with a hyphen between them; false: it is none. */
+static bool read_range(const char *text, uint64_t *first, uint64_t *last, enum fault *fault)
+{
+    *fault = read_digits(&text, first);
+    *last = *first;
+    if (*fault != FINE || *text == '\0') {
+        return *fault == FINE;
+    }
+    text += strspn(text, " ");
+    if (*text != '-') {
+        *fault = NO_NUMBER;
+        return false;
+    }
+    text++;
+    text += strspn(text, " ");
+    *fault = read_digits(&text, last);
+    if (*fault == FINE && *text != '\0') {
+        *fault = NO_NUMBER;
+    }
+    return *fault == FINE;
+}
+
+bool bh_range_read(struct bh_reader *reader, const struct bh_schema_key *key,
+                   const struct bh_yaml_node *node, struct bh_range *range)
+{
+    uint64_t first = 0;
+    uint64_t last = 0;
+    enum fault fault;
+
+    if (!node->plain) {
+        BH_SAY(reader, "number", node->at, "%s has a text in quotes\nwrite it without them",
+               key->key);
+        return false;
+    }
+    if (!read_range(node->text, &first, &last, &fault)) {
+        BH_SAY(reader, "number", node->at, "%s has %s, %s\nwrite numbers and ranges: %s: %s",
+               key->key, bh_show(node->text).text,
+               fault == LEADING_ZERO ? "which some would read as octal"
+                                     : "which is no number or range",
+               key->key, key->example);
+        return false;
+    }
+    if (first > last) {
+        BH_SAY(reader, "range", node->at, "%s has %s, which ends before it begins\nwrite %s-%s",
+               key->key, bh_show(node->text).text, bh_schema_number(key, last).text,
+               bh_schema_number(key, first).text);
+        return false;
+    }
+    if (first < key->minimum || last > key->maximum) {
+        BH_SAY(reader, "range", node->at, "%s has %s; possible is %s to %s", key->key,
+               bh_show(node->text).text, bh_schema_number(key, key->minimum).text,
+               bh_schema_number(key, key->maximum).text);
+        return false;
+    }
+    *range = (struct bh_range){(uint32_t)first, (uint32_t)last, node->at};
+    return true;
 }

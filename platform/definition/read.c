@@ -29,9 +29,10 @@ static int say_no_memory(struct bh_diagnostics *diagnostics)
 /* The folder that relative paths belong to. */
 static int find_folder(struct bh_reader *reader, struct bh_platform *platform)
 {
-    const char *slash = strrchr(platform->path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - platform->path);
-    char *folder = bh_arena_text(reader->arena, platform->path, length + (length == 0 ? 1 : 0));
+    const char *slash = strrchr(platform->files[0].path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - platform->files[0].path);
+    char *folder =
+        bh_arena_text(reader->arena, platform->files[0].path, length + (length == 0 ? 1 : 0));
     char *absolute;
 
     if (folder == NULL) {
@@ -45,9 +46,9 @@ static int find_folder(struct bh_reader *reader, struct bh_platform *platform)
         BH_SAY(reader, "file", nowhere, "its folder cannot be found any more");
         return BH_GONE;
     }
-    platform->folder = bh_arena_text(reader->arena, absolute, strlen(absolute));
+    platform->files[0].folder = bh_arena_text(reader->arena, absolute, strlen(absolute));
     free(absolute);
-    return platform->folder == NULL ? say_no_memory(reader->diagnostics) : BH_OK;
+    return platform->files[0].folder == NULL ? say_no_memory(reader->diagnostics) : BH_OK;
 }
 
 /* A definition of another version, or something else altogether, gets one message, not a hundred.
@@ -114,12 +115,13 @@ static int read_file(struct bh_reader *reader, struct bh_arena *meanwhile,
     struct bh_yaml_node *root = NULL;
     const char *text = NULL;
     size_t length = 0;
-    int error = bh_file_read(meanwhile, platform->path, &text, &length, diagnostics);
+    uint16_t file;
+    int error = bh_file_read(meanwhile, platform->files[0].path, &text, &length, diagnostics);
 
     if (error != BH_OK) {
         return error;
     }
-    (void)bh_diagnostics_source(diagnostics, text, length); /* without it, no source lines */
+    (void)bh_diagnostics_source(diagnostics, platform->files[0].path, text, length, &file);
     error = find_folder(reader, platform);
     if (error != BH_OK) {
         return error;
@@ -145,9 +147,11 @@ int bh_platform_read(struct bh_platform **platform, const char *path,
         return say_no_memory(diagnostics);
     }
     reader.arena = &owned->arena;
-    owned->platform.path = bh_arena_text(&owned->arena, path, strlen(path));
-    error = owned->platform.path == NULL ? say_no_memory(diagnostics)
-                                         : read_file(&reader, &meanwhile, &owned->platform);
+    owned->platform.file_count = 1;
+    owned->platform.files[0].path = bh_arena_text(&owned->arena, path, strlen(path));
+    error = owned->platform.files[0].path == NULL
+                ? say_no_memory(diagnostics)
+                : read_file(&reader, &meanwhile, &owned->platform);
     bh_arena_finish(&meanwhile);
     if (error == BH_OK && bh_diagnostics_errors(diagnostics) != reader.errors) {
         error = BH_INVALID;
@@ -170,12 +174,45 @@ void bh_platform_destroy(struct bh_platform *platform)
     }
 }
 
-int bh_platform_path(const struct bh_platform *platform, const char *text, char *to, size_t size)
+int bh_platform_path(const struct bh_platform *platform, const struct bh_text *text, char *to,
+                     size_t size)
 {
-    /* Below "/" the folder adds nothing but the slash. */
-    const char *folder =
-        text[0] == '/' || strcmp(platform->folder, "/") == 0 ? "" : platform->folder;
-    int length = snprintf(to, size, "%s%s%s", folder, text[0] == '/' ? "" : "/", text);
+    const char *folder = platform->files[text->at.file].folder;
+    const char *path = text->text;
+    int length;
 
+    /* Below "/" the folder adds nothing but the slash. */
+    folder = path[0] == '/' || strcmp(folder, "/") == 0 ? "" : folder;
+    length = snprintf(to, size, "%s%s%s", folder, path[0] == '/' ? "" : "/", path);
     return length < 0 || (size_t)length >= size ? BH_LIMIT : BH_OK;
+}
+
+const struct bh_guest *bh_platform_guest(const struct bh_platform *platform, const char *name)
+{
+    for (uint32_t i = 0; i < platform->guest_count; i++) {
+        if (strcmp(platform->guests[i].name.text, name) == 0) {
+            return &platform->guests[i];
+        }
+    }
+    return NULL;
+}
+
+const struct bh_resource *bh_platform_resource(const struct bh_platform *platform, const char *name)
+{
+    for (uint32_t i = 0; i < platform->resource_count; i++) {
+        if (strcmp(platform->resources[i].name.text, name) == 0) {
+            return &platform->resources[i];
+        }
+    }
+    return NULL;
+}
+
+const struct bh_device_definition *bh_guest_device(const struct bh_guest *guest, const char *name)
+{
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        if (strcmp(guest->devices[i].name.text, name) == 0) {
+            return &guest->devices[i];
+        }
+    }
+    return NULL;
 }

@@ -29,7 +29,7 @@ int bh_file_read(struct bh_arena *arena, const char *path, const char **text, si
                  struct bh_diagnostics *diagnostics);
 
 /* values.c: the value `node` of `key` into its member of the structure `owner`, or an error. Every
- * type but GROUP and THINGS. */
+ * type but GROUP, THINGS, LIST and those that are gone from the tree by then. */
 void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
                    const struct bh_yaml_node *node, void *owner);
 
@@ -37,9 +37,13 @@ void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
 void bh_value_default(const struct bh_schema_key *key, uint32_t kind, struct bh_origin at,
                       void *owner);
 
-/* numbers.c: a NUMBER, SIZE or SECONDS; false: an error was said. */
+/* numbers.c: a NUMBER, SIZE or TIME; false: an error was said. */
 bool bh_number_read(struct bh_reader *reader, const struct bh_schema_key *key,
                     const struct bh_yaml_node *node, uint64_t *value);
+
+/* numbers.c: an entry of RANGES; false: an error was said. */
+bool bh_range_read(struct bh_reader *reader, const struct bh_schema_key *key,
+                   const struct bh_yaml_node *node, struct bh_range *range);
 
 /* values.c: whether `text` at `at` is a name, of a `noun`; if not, it is said. */
 bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const char *text,
@@ -60,7 +64,7 @@ void bh_checks_run(struct bh_reader *reader, struct bh_platform *platform);
 /* Whether a value was given: a default stands where its owner stands. */
 static inline bool bh_is_given(struct bh_origin value, struct bh_origin owner)
 {
-    return value.line != owner.line || value.column != owner.column;
+    return value.line != owner.line || value.column != owner.column || value.file != owner.file;
 }
 
 #endif

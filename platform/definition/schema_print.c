@@ -125,8 +125,7 @@ static void put_key(FILE *to, const struct bh_schema_group *group, const struct 
 void bh_schema_print(FILE *to)
 {
     const struct bh_schema_group *group;
-    const char *reason;
-    const char *name;
+    const struct bh_check *check;
 
     for (size_t i = 0; (group = bh_schema_group_at(i)) != NULL; i++) {
         (void)fprintf(to, "# KEYS OF: ");
@@ -139,9 +138,9 @@ void bh_schema_print(FILE *to)
         }
     }
     (void)fprintf(to, "# CHECKS\n\n");
-    for (size_t i = 0; (name = bh_check_at(i, &reason)) != NULL; i++) {
-        (void)fprintf(to, "*%s*: ", name);
-        put_plain(to, reason);
+    for (size_t i = 0; (check = bh_check_at(i)) != NULL; i++) {
+        (void)fprintf(to, "*%s*: ", check->name);
+        put_plain(to, check->reason);
         (void)fprintf(to, ".\n\n");
     }
 }

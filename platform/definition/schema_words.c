@@ -9,15 +9,13 @@
 #include "bulkhead/platform_definition.h"
 #include "schema.h"
 
-#define K UINT64_C(1024)
-
 static struct bh_schema_number size_text(uint64_t bytes)
 {
     static const char units[] = {'G', 'M', 'K'};
     struct bh_schema_number number;
-    uint64_t unit = K * K * K;
+    uint64_t unit = BH_GIB;
 
-    for (size_t i = 0; i < sizeof(units); i++, unit /= K) {
+    for (size_t i = 0; i < sizeof(units); i++, unit /= BH_KIB) {
         if (bytes != 0 && bytes % unit == 0) {
             (void)snprintf(number.text, sizeof(number.text), "%" PRIu64 "%c", bytes / unit,
                            units[i]);
@@ -28,6 +26,19 @@ static struct bh_schema_number size_text(uint64_t bytes)
     return number;
 }
 
+static struct bh_schema_number time_text(uint64_t ms)
+{
+    struct bh_schema_number number;
+    uint64_t unit = ms == 0 || ms % BH_SECOND != 0 ? 1 : BH_SECOND;
+
+    unit = ms != 0 && ms % (60 * BH_SECOND) == 0 ? 60 * BH_SECOND : unit;
+    (void)snprintf(number.text, sizeof(number.text), "%" PRIu64 "%s", ms / unit,
+                   unit == 1           ? "ms"
+                   : unit == BH_SECOND ? "s"
+                                       : "min");
+    return number;
+}
+
 struct bh_schema_number bh_schema_number(const struct bh_schema_key *key, uint64_t value)
 {
     struct bh_schema_number number;
@@ -35,8 +46,10 @@ struct bh_schema_number bh_schema_number(const struct bh_schema_key *key, uint64
     if (key->type == BH_SCHEMA_SIZE) {
         return size_text(value);
     }
-    (void)snprintf(number.text, sizeof(number.text), "%" PRIu64 "%s", value,
-                   key->type == BH_SCHEMA_SECONDS ? "s" : "");
+    if (key->type == BH_SCHEMA_TIME) {
+        return time_text(value);
+    }
+    (void)snprintf(number.text, sizeof(number.text), "%" PRIu64, value);
     return number;
 }
 
@@ -63,6 +76,22 @@ static void describe_number(const struct bh_schema_key *key, const char *what, c
                    key->multiple == 0 ? "" : bh_schema_number(key, key->multiple).text);
 }
 
+/* What a reference names. */
+static const char *reference_of(const struct bh_schema_key *key)
+{
+    static const char *const words[][2] = {
+        {"resource", "a resource"}, {"guest", "a guest"}, {"through", "a guest"},
+        {"device", "a device"},     {"disk", "a device"},
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(key->key, words[i][0]) == 0) {
+            return words[i][1];
+        }
+    }
+    return "a guest or a resource";
+}
+
 void bh_schema_describe(const struct bh_schema_key *key, char *to, size_t size)
 {
     switch (key->type) {
@@ -73,7 +102,7 @@ void bh_schema_describe(const struct bh_schema_key *key, char *to, size_t size)
         (void)snprintf(to, size, "a name");
         break;
     case BH_SCHEMA_REFERENCE:
-        (void)snprintf(to, size, "the name of a %s", key->key);
+        (void)snprintf(to, size, "the name of %s", reference_of(key));
         break;
     case BH_SCHEMA_TEXT:
         (void)snprintf(to, size, "a text of at most %" PRIu64 " bytes", key->maximum);
@@ -87,7 +116,7 @@ void bh_schema_describe(const struct bh_schema_key *key, char *to, size_t size)
     case BH_SCHEMA_SIZE:
         describe_number(key, "a size", to, size);
         break;
-    case BH_SCHEMA_SECONDS:
+    case BH_SCHEMA_TIME:
         describe_number(key, "a time", to, size);
         break;
     case BH_SCHEMA_CHOICE:
@@ -100,8 +129,25 @@ void bh_schema_describe(const struct bh_schema_key *key, char *to, size_t size)
         (void)snprintf(to, size, "a list of %" PRIu64 " to %" PRIu64 " names", key->minimum,
                        key->maximum);
         break;
+    case BH_SCHEMA_RANGES:
+        (void)snprintf(to, size, "a list of numbers and ranges from %s to %s",
+                       bh_schema_number(key, key->minimum).text,
+                       bh_schema_number(key, key->maximum).text);
+        break;
     case BH_SCHEMA_GROUP:
         (void)snprintf(to, size, "a map of keys");
+        break;
+    case BH_SCHEMA_LIST:
+        (void)snprintf(to, size, "a list, each entry with the keys of %s", key->group->phrase);
+        break;
+    case BH_SCHEMA_INCLUDE:
+        (void)snprintf(to, size, "the path of a file, or a list of them");
+        break;
+    case BH_SCHEMA_TEMPLATES:
+        (void)snprintf(to, size, "a map of names, each with keys");
+        break;
+    case BH_SCHEMA_TEMPLATE:
+        (void)snprintf(to, size, "the name of a template");
         break;
     case BH_SCHEMA_THINGS:
         (void)snprintf(to, size, "a map of names, each with the keys of a %s", key->group->noun);

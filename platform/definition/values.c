@@ -105,31 +105,71 @@ bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const cha
 static void read_name(struct bh_reader *reader, const struct bh_schema_key *key,
                       const struct bh_yaml_node *node, void *owner)
 {
-    const char *noun = key->type == BH_SCHEMA_REFERENCE ? key->key : "platform";
+    const char *noun = key->type == BH_SCHEMA_REFERENCE ? "reference" : "platform";
 
     if (bh_name_is_good(reader, noun, node->text, node->at)) {
         keep_text(reader, member(key, owner), node->text, strlen(node->text), node->at);
     }
 }
 
+/* Whether a list has as many entries as it may. */
+static bool list_fits(const struct bh_reader *reader, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node, uint64_t minimum, uint64_t maximum)
+{
+    if (node->count >= minimum && node->count <= maximum) {
+        return true;
+    }
+    BH_SAY(reader, "range", node->at,
+           "%s has %" PRIu32 " entries; possible is %" PRIu64 " to %" PRIu64, key->key, node->count,
+           minimum, maximum);
+    return false;
+}
+
 static void read_names(struct bh_reader *reader, const struct bh_schema_key *key,
                        const struct bh_yaml_node *node, void *owner)
 {
-    struct bh_text *texts = member(key, owner);
-    uint32_t *count = (void *)((unsigned char *)owner + key->count_offset);
+    struct bh_names *names = member(key, owner);
 
-    if (node->count < key->minimum || node->count > key->maximum) {
-        BH_SAY(reader, "range", node->at,
-               "%s has %" PRIu32 " entries; possible is %" PRIu64 " to %" PRIu64, key->key,
-               node->count, key->minimum, key->maximum);
+    if (!list_fits(reader, key, node, key->minimum, key->maximum)) {
+        return;
+    }
+    names->at = node->key_at;
+    names->names = bh_arena_take(reader->arena, sizeof(*names->names) * node->count + 1);
+    if (names->names == NULL) {
+        reader->no_memory = true;
         return;
     }
     for (const struct bh_yaml_node *entry = node->first; entry != NULL; entry = entry->next) {
         if (entry->kind != BH_YAML_SCALAR || is_nothing(entry)) {
             BH_SAY(reader, "type", entry->at, "an entry of %s is a name\nwrite %s: %s", key->key,
                    key->key, key->example);
-        } else if (bh_name_is_good(reader, "port", entry->text, entry->at)) {
-            keep_text(reader, &texts[(*count)++], entry->text, strlen(entry->text), entry->at);
+        } else if (bh_name_is_good(reader, key->key, entry->text, entry->at)) {
+            keep_text(reader, &names->names[names->count++], entry->text, strlen(entry->text),
+                      entry->at);
+        }
+    }
+}
+
+static void read_ranges(struct bh_reader *reader, const struct bh_schema_key *key,
+                        const struct bh_yaml_node *node, void *owner)
+{
+    struct bh_ranges *ranges = member(key, owner);
+
+    if (!list_fits(reader, key, node, 1, BH_RANGES_MAX)) {
+        return;
+    }
+    ranges->at = node->key_at;
+    ranges->ranges = bh_arena_take(reader->arena, sizeof(*ranges->ranges) * node->count);
+    if (ranges->ranges == NULL) {
+        reader->no_memory = true;
+        return;
+    }
+    for (const struct bh_yaml_node *entry = node->first; entry != NULL; entry = entry->next) {
+        if (entry->kind != BH_YAML_SCALAR || is_nothing(entry)) {
+            BH_SAY(reader, "type", entry->at, "an entry of %s is a number or a range\nwrite %s: %s",
+                   key->key, key->key, key->example);
+        } else if (bh_range_read(reader, key, entry, &ranges->ranges[ranges->count])) {
+            ranges->count++;
         }
     }
 }
@@ -257,7 +297,8 @@ static void read_number(struct bh_reader *reader, const struct bh_schema_key *ke
 void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
                    const struct bh_yaml_node *node, void *owner)
 {
-    enum bh_yaml_kind kind = key->type == BH_SCHEMA_NAMES ? BH_YAML_LIST : BH_YAML_SCALAR;
+    bool list = key->type == BH_SCHEMA_NAMES || key->type == BH_SCHEMA_RANGES;
+    enum bh_yaml_kind kind = list ? BH_YAML_LIST : BH_YAML_SCALAR;
 
     if (node->kind != kind || is_nothing(node)) {
         bh_value_refuse(reader, key, node);
@@ -274,7 +315,7 @@ void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
         break;
     case BH_SCHEMA_NUMBER:
     case BH_SCHEMA_SIZE:
-    case BH_SCHEMA_SECONDS:
+    case BH_SCHEMA_TIME:
         read_number(reader, key, node, owner);
         break;
     case BH_SCHEMA_CHOICE:
@@ -286,9 +327,16 @@ void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
     case BH_SCHEMA_NAMES:
         read_names(reader, key, node, owner);
         break;
-    case BH_SCHEMA_VERSION: /* seen before anything else */
+    case BH_SCHEMA_RANGES:
+        read_ranges(reader, key, node, owner);
+        break;
+    case BH_SCHEMA_VERSION: /* seen before anything else, like the last three */
     case BH_SCHEMA_GROUP:
     case BH_SCHEMA_THINGS:
+    case BH_SCHEMA_LIST:
+    case BH_SCHEMA_INCLUDE:
+    case BH_SCHEMA_TEMPLATES:
+    case BH_SCHEMA_TEMPLATE:
         break;
     }
 }
@@ -301,7 +349,7 @@ void bh_value_default(const struct bh_schema_key *key, uint32_t kind, struct bh_
     switch (key->type) {
     case BH_SCHEMA_NUMBER:
     case BH_SCHEMA_SIZE:
-    case BH_SCHEMA_SECONDS:
+    case BH_SCHEMA_TIME:
         *(struct bh_number *)member(key, owner) = (struct bh_number){value, at};
         break;
     case BH_SCHEMA_CHOICE:
@@ -309,6 +357,12 @@ void bh_value_default(const struct bh_schema_key *key, uint32_t kind, struct bh_
         break;
     case BH_SCHEMA_FLAG:
         *(struct bh_flag *)member(key, owner) = (struct bh_flag){value != 0, at};
+        break;
+    case BH_SCHEMA_NAMES:
+        ((struct bh_names *)member(key, owner))->at = at;
+        break;
+    case BH_SCHEMA_RANGES:
+        ((struct bh_ranges *)member(key, owner))->at = at;
         break;
     default: /* there is none: no text, an empty list */
         break;

@@ -213,6 +213,46 @@ static void read_things(struct walk *walk, const struct job *job, const struct b
     }
 }
 
+/* A list of groups: an array of structures, and a job for each. */
+static void read_list(struct walk *walk, const struct job *job, const struct bh_schema_key *key,
+                      const struct bh_yaml_node *node)
+{
+    const struct bh_schema_group *group = key->group;
+    unsigned char *owner = job->target;
+    uint32_t *count = (void *)(owner + key->count_offset);
+    unsigned char *things;
+
+    if (node->kind != BH_YAML_LIST) {
+        bh_value_refuse(walk->reader, key, node);
+        return;
+    }
+    if (node->count > key->maximum) {
+        BH_SAY(walk->reader, "range", node->key_at,
+               "%s has %" PRIu32 " entries; possible is %" PRIu64 " to %" PRIu64, key->key,
+               node->count, key->minimum, key->maximum);
+        return;
+    }
+    things = bh_arena_take(walk->reader->arena, group->size * node->count + 1);
+    if (things == NULL) {
+        walk->reader->no_memory = true;
+        return;
+    }
+    *(void **)(void *)(owner + key->offset) = things;
+    for (const struct bh_yaml_node *entry = node->first; entry != NULL; entry = entry->next) {
+        struct bh_origin *at = (void *)(things + group->at_offset);
+        struct job *inner = job_add(walk, group, entry, things);
+
+        if (inner == NULL) {
+            return;
+        }
+        *at = entry->at;
+        inner->at = entry->at;
+        inner->label = group->phrase;
+        things += group->size;
+        (*count)++;
+    }
+}
+
 /* A group that every thing has once; `node` NULL: it is not given. */
 static void read_group(struct walk *walk, const struct job *job, const struct bh_schema_key *key,
                        const struct bh_yaml_node *node)
@@ -242,6 +282,9 @@ static void read_key(struct walk *walk, const struct job *job, const struct bh_s
         } else {
             bh_value_refuse(walk->reader, key, node);
         }
+        break;
+    case BH_SCHEMA_LIST:
+        read_list(walk, job, key, node);
         break;
     default:
         bh_value_read(walk->reader, key, node, job->target);
@@ -337,8 +380,13 @@ static void run_job(struct walk *walk, struct job *job)
     if (job->node != NULL && job->node->kind != BH_YAML_MAP) {
         const struct bh_schema_key *key = first_required(job->group);
 
-        BH_SAY(walk->reader, "type", job->at, "%s has no keys\nwrite %s: { %s: %s, ... }",
-               job->label, bh_show(job->node->key).text, key->key, key->example);
+        if (job->node->key == NULL) {
+            BH_SAY(walk->reader, "type", job->at, "%s is a map of keys\nwrite - { %s: %s, ... }",
+                   job->label, key->key, key->example);
+        } else {
+            BH_SAY(walk->reader, "type", job->at, "%s has no keys\nwrite %s: { %s: %s, ... }",
+                   job->label, bh_show(job->node->key).text, key->key, key->example);
+        }
         return;
     }
     if (job->node != NULL) {

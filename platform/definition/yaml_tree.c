@@ -39,7 +39,8 @@ struct builder {
 
 static struct bh_origin origin_of(const yaml_mark_t *from, const yaml_mark_t *to)
 {
-    struct bh_origin origin = {(uint32_t)from->line + 1, (uint32_t)from->column + 1, 0};
+    struct bh_origin origin = {.line = (uint32_t)from->line + 1,
+                               .column = (uint32_t)from->column + 1};
 
     if (to->line == from->line && to->column > from->column) {
         origin.length = (uint32_t)(to->column - from->column);
@@ -50,7 +51,8 @@ static struct bh_origin origin_of(const yaml_mark_t *from, const yaml_mark_t *to
 /* Of a map or list only the place where it begins is of interest. */
 static struct bh_origin origin_at(const yaml_mark_t *mark)
 {
-    struct bh_origin origin = {(uint32_t)mark->line + 1, (uint32_t)mark->column + 1, 1};
+    struct bh_origin origin = {
+        .line = (uint32_t)mark->line + 1, .column = (uint32_t)mark->column + 1, .length = 1};
 
     return origin;
 }
@@ -91,7 +93,7 @@ static int bad_directive(struct bh_diagnostics *diagnostics, struct bh_origin at
 /* Every character of the text, before anything believes in it. */
 static int check_characters(const char *text, size_t length, struct bh_diagnostics *diagnostics)
 {
-    struct bh_origin at = {1, 1, 1};
+    struct bh_origin at = {.line = 1, .column = 1, .length = 1};
     const char *end = text + length;
 
     while (text < end) {

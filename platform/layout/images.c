@@ -83,7 +83,7 @@ static int image_open(int *fd, uint64_t *bytes, const char *key, const struct bh
 {
     char path[PATH_BYTES];
     struct stat status;
-    int result = bh_platform_path(platform, file->text, path, sizeof(path));
+    int result = bh_platform_path(platform, file, path, sizeof(path));
 
     if (result != BH_OK) {
         bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "boot-image", file->at,
@@ -249,7 +249,7 @@ void bh_disk_images_look(const struct bh_platform *platform, struct bh_diagnosti
         char path[PATH_BYTES];
 
         if (resource->image.text == NULL ||
-            bh_platform_path(platform, resource->image.text, path, sizeof(path)) != BH_OK ||
+            bh_platform_path(platform, &resource->image, path, sizeof(path)) != BH_OK ||
             access(path, writable ? R_OK | W_OK : R_OK) == 0) {
             continue; /* a path that is too long is refused when it is opened */
         }

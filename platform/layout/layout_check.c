@@ -52,7 +52,7 @@ static uint64_t align_up(uint64_t value, uint64_t to)
 static uint64_t ring_pairs(const struct bh_device_definition *console)
 {
     /* More ports than the first come with two rings each, and with two for control. */
-    return console->port_count > 0 ? console->port_count + 2u : 1u;
+    return console->ports.count > 0 ? console->ports.count + 2u : 1u;
 }
 
 /* What no driver can do without: the rings. */

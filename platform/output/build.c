@@ -27,7 +27,7 @@ struct target {
 
 static int target_fail(const struct target *target, const char *what, const char *name, int number)
 {
-    static const struct bh_origin nowhere = {0, 0, 0};
+    static const struct bh_origin nowhere = {.line = 0};
     const int result = bh_file_error(number);
     const char *cure = "choose another folder with --output";
 

@@ -75,12 +75,28 @@ static json_t *text_json(const struct bh_text *text)
     return text->text ? json_string(text->text) : json_null();
 }
 
-static json_t *names_json(struct maker *maker, const struct bh_text *names, uint32_t count)
+static json_t *names_json(struct maker *maker, const struct bh_names *names)
 {
     json_t *array = json_array();
 
-    for (uint32_t i = 0; i < count; i++) {
-        append(maker, array, text_json(&names[i]));
+    for (uint32_t i = 0; i < names->count; i++) {
+        append(maker, array, text_json(&names->names[i]));
+    }
+    return array;
+}
+
+/* Numbers, and ranges as [first, last]. */
+static json_t *ranges_json(struct maker *maker, const struct bh_ranges *ranges)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < ranges->count; i++) {
+        const struct bh_range *range = &ranges->ranges[i];
+        json_t *pair = json_array();
+
+        append(maker, pair, json_integer(range->first));
+        append(maker, pair, json_integer(range->last));
+        append(maker, array, pair);
     }
     return array;
 }
@@ -116,6 +132,17 @@ static json_t *things_json(struct maker *maker, const struct bh_schema_group *gr
     return object;
 }
 
+static json_t *list_json(struct maker *maker, const struct bh_schema_group *group,
+                         const uint8_t *things, uint32_t count)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < count; i++) {
+        append(maker, array, group_json(maker, group, things + i * group->size));
+    }
+    return array;
+}
+
 static json_t *value_json(struct maker *maker, const struct bh_schema_key *key, const void *at)
 {
     const void *value = member(at, key->offset);
@@ -130,19 +157,28 @@ static json_t *value_json(struct maker *maker, const struct bh_schema_key *key, 
         return text_json(value);
     case BH_SCHEMA_NUMBER:
     case BH_SCHEMA_SIZE:
-    case BH_SCHEMA_SECONDS:
+    case BH_SCHEMA_TIME:
         return json_integer((json_int_t)((const struct bh_number *)value)->value);
     case BH_SCHEMA_CHOICE:
         return json_string(key->words[((const struct bh_choice *)value)->value].word);
     case BH_SCHEMA_FLAG:
         return json_boolean(((const struct bh_flag *)value)->value);
     case BH_SCHEMA_NAMES:
-        return names_json(maker, value, *(const uint32_t *)member(at, key->count_offset));
+        return names_json(maker, value);
+    case BH_SCHEMA_RANGES:
+        return ranges_json(maker, value);
     case BH_SCHEMA_GROUP:
         return group_json(maker, key->group, value);
     case BH_SCHEMA_THINGS:
         return things_json(maker, key->group, *(const uint8_t *const *)value,
                            *(const uint32_t *)member(at, key->count_offset));
+    case BH_SCHEMA_LIST:
+        return list_json(maker, key->group, *(const uint8_t *const *)value,
+                         *(const uint32_t *)member(at, key->count_offset));
+    case BH_SCHEMA_INCLUDE: /* nothing of them is left in a platform */
+    case BH_SCHEMA_TEMPLATES:
+    case BH_SCHEMA_TEMPLATE:
+        break;
     }
     return NULL;
 }
@@ -169,7 +205,7 @@ static void job_do(struct maker *maker, const struct job *job)
     for (size_t i = 0; i < job->group->key_count; i++) {
         const struct bh_schema_key *key = &job->group->keys[i];
 
-        if (key->kinds == 0 || (key->kinds & kind) != 0) {
+        if ((key->kinds == 0 || (key->kinds & kind) != 0) && key->type < BH_SCHEMA_INCLUDE) {
             set(maker, job->object, key->key, value_json(maker, key, job->at));
         }
     }

@@ -71,9 +71,9 @@ static void check_device(const struct bh_device_definition *device, bool may_be_
         check_text(&device->serial, false, 20);
         FUZZ_CHECK(device->uses->type.value == BH_RESOURCE_DISK);
     }
-    FUZZ_CHECK(device->port_count <= BH_PORTS_MAX);
-    for (uint32_t i = 0; i < device->port_count; i++) {
-        check_name(&device->ports[i]);
+    FUZZ_CHECK(device->ports.count <= BH_PORTS_MAX);
+    for (uint32_t i = 0; i < device->ports.count; i++) {
+        check_name(&device->ports.names[i]);
     }
 }
 
@@ -87,7 +87,7 @@ static void check_guest(const struct bh_guest *guest)
     FUZZ_CHECK((guest->boot.kernel.text == NULL) != (guest->boot.firmware.text == NULL));
     check_number(&guest->cpus, 1, 8, 1);
     check_number(&guest->memory, 32 * M, 65536 * M, 2 * M);
-    check_number(&guest->stop_within, 1, 600, 1);
+    check_number(&guest->stop_within, 1000, 600000, 1);
     check_text(&guest->boot.kernel, false, 4095);
     check_text(&guest->boot.initrd, false, 4095);
     check_text(&guest->boot.firmware, false, 4095);
@@ -101,7 +101,8 @@ static void check_guest(const struct bh_guest *guest)
 static void check_platform(const struct bh_platform *platform)
 {
     check_name(&platform->name);
-    FUZZ_CHECK(platform->path != NULL && platform->folder != NULL && platform->folder[0] == '/');
+    FUZZ_CHECK(platform->files[0].path != NULL && platform->files[0].folder != NULL &&
+               platform->files[0].folder[0] == '/');
     FUZZ_CHECK(platform->engine.accelerator.value <= BH_ACCELERATOR_TCG);
     FUZZ_CHECK(platform->resource_count <= BH_RESOURCES_MAX);
     for (uint32_t i = 0; i < platform->resource_count; i++) {

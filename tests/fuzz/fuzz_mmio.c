@@ -101,10 +101,10 @@ static void check_io(const struct world *world, const struct bh_disk_io *io)
         bool in_rom = within(world->rom, ROM, &io->spans[i]);
 
         FUZZ_CHECK(io->spans[i].length != 0);
-        FUZZ_CHECK(in_ram || (in_rom && io->op == BH_DISK_WRITE));
+        FUZZ_CHECK(in_ram || (in_rom && io->op == BH_DISK_OP_WRITE));
         sum += io->spans[i].length;
     }
-    FUZZ_CHECK(sum == (io->op <= BH_DISK_WRITE ? io->length : 0));
+    FUZZ_CHECK(sum == (io->op <= BH_DISK_OP_WRITE ? io->length : 0));
 }
 
 /* Touches what the operation is about, shortens spans, and answers. */
@@ -115,7 +115,7 @@ static void end(struct bh_disk_io *io, int result)
     for (uint32_t i = 0; i < io->span_count && result == BH_OK; i++) {
         struct bh_span *span = &io->spans[i];
 
-        if (io->op == BH_DISK_READ) {
+        if (io->op == BH_DISK_OP_READ) {
             memset(span->base, 0x5a, span->length);
         } else {
             sum = (uint8_t)(sum + span->base[0] + span->base[span->length - 1]);

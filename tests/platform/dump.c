@@ -68,11 +68,38 @@ static void print_things(const struct job *job, const struct bh_schema_key *key)
 
 static void print_names(const struct job *job, const struct bh_schema_key *key)
 {
-    const struct bh_text *names = (const void *)(job->owner + key->offset);
-    uint32_t count = *(const uint32_t *)(const void *)(job->owner + key->count_offset);
+    const struct bh_names *names = (const void *)(job->owner + key->offset);
 
-    for (uint32_t i = 0; i < count; i++) {
-        print_value(job, key, names[i].text, names[i].at);
+    for (uint32_t i = 0; i < names->count; i++) {
+        print_value(job, key, names->names[i].text, names->names[i].at);
+    }
+}
+
+static void print_ranges(const struct job *job, const struct bh_schema_key *key)
+{
+    const struct bh_ranges *ranges = (const void *)(job->owner + key->offset);
+    char text[24];
+
+    for (uint32_t i = 0; i < ranges->count; i++) {
+        const struct bh_range *range = &ranges->ranges[i];
+
+        (void)snprintf(text, sizeof(text), "%u-%u", range->first, range->last);
+        print_value(job, key, text, range->at);
+    }
+}
+
+static void print_list(const struct job *job, const struct bh_schema_key *key)
+{
+    const unsigned char *things = *(void *const *)(const void *)(job->owner + key->offset);
+    uint32_t count = *(const uint32_t *)(const void *)(job->owner + key->count_offset);
+    char path[PATH_BYTES + 64];
+    char number[16];
+
+    (void)snprintf(path, sizeof(path), "%s%s.", job->path, key->key);
+    printf("%s%s: %u\n", job->path, key->key, count);
+    for (uint32_t i = 0; i < count; i++, things += key->group->size) {
+        (void)snprintf(number, sizeof(number), "%u", i);
+        job_add(key->group, things, path, number);
     }
 }
 
@@ -97,7 +124,7 @@ static void print_key(const struct job *job, const struct bh_schema_key *key)
         break;
     case BH_SCHEMA_NUMBER:
     case BH_SCHEMA_SIZE:
-    case BH_SCHEMA_SECONDS:
+    case BH_SCHEMA_TIME:
         print_value(job, key, bh_schema_number(key, number->value).text, number->at);
         break;
     case BH_SCHEMA_CHOICE:
@@ -108,6 +135,16 @@ static void print_key(const struct job *job, const struct bh_schema_key *key)
         break;
     case BH_SCHEMA_NAMES:
         print_names(job, key);
+        break;
+    case BH_SCHEMA_RANGES:
+        print_ranges(job, key);
+        break;
+    case BH_SCHEMA_LIST:
+        print_list(job, key);
+        break;
+    case BH_SCHEMA_INCLUDE:
+    case BH_SCHEMA_TEMPLATES:
+    case BH_SCHEMA_TEMPLATE:
         break;
     case BH_SCHEMA_GROUP:
         job_add(key->group, at, job->path, key->key);
@@ -164,11 +201,10 @@ static void print_keys(void)
 
 static void print_checks(void)
 {
-    const char *reason;
-    const char *name;
+    const struct bh_check *check;
 
-    for (size_t i = 0; (name = bh_check_at(i, &reason)) != NULL; i++) {
-        printf("%s: %s\n", name, reason);
+    for (size_t i = 0; (check = bh_check_at(i)) != NULL; i++) {
+        printf("%s: %s\n", check->name, check->reason);
     }
 }
 

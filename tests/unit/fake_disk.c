@@ -19,7 +19,7 @@ static void move(struct fake_disk *disk, struct bh_disk_io *io)
     for (uint32_t i = 0; i < io->span_count; i++) {
         struct bh_span *span = &io->spans[i];
 
-        if (io->op == BH_DISK_READ) {
+        if (io->op == BH_DISK_OP_READ) {
             memcpy(span->base, at, span->length);
         } else {
             memcpy(at, span->base, span->length);
@@ -34,16 +34,16 @@ static void move(struct fake_disk *disk, struct bh_disk_io *io)
 static void carry_out(struct fake_disk *disk, struct bh_disk_io *io)
 {
     switch (io->op) {
-    case BH_DISK_READ:
-    case BH_DISK_WRITE:
+    case BH_DISK_OP_READ:
+    case BH_DISK_OP_WRITE:
         move(disk, io);
         break;
-    case BH_DISK_WRITE_ZEROES:
-    case BH_DISK_SECURE_ERASE:
+    case BH_DISK_OP_WRITE_ZEROES:
+    case BH_DISK_OP_SECURE_ERASE:
         memset(disk->data + io->offset, 0, io->length);
         break;
-    case BH_DISK_FLUSH:
-    case BH_DISK_DISCARD:
+    case BH_DISK_OP_FLUSH:
+    case BH_DISK_OP_DISCARD:
         break;
     }
 }
@@ -68,12 +68,12 @@ static void check(const struct fake_disk *disk, const struct bh_disk_io *io)
         assert_true(io->spans[i].length != 0);
         sum += io->spans[i].length;
     }
-    if (io->op == BH_DISK_READ || io->op == BH_DISK_WRITE) {
+    if (io->op == BH_DISK_OP_READ || io->op == BH_DISK_OP_WRITE) {
         assert_int_equal(sum, io->length);
         assert_true(sum != 0);
     } else {
         assert_int_equal(io->span_count, 0);
-        assert_int_equal(io->length == 0, io->op == BH_DISK_FLUSH);
+        assert_int_equal(io->length == 0, io->op == BH_DISK_OP_FLUSH);
     }
 }
 

@@ -65,7 +65,7 @@ static void test_flush(void **state)
     struct blk_rig *rig = *state;
 
     rig_request(rig, BH_BLK_T_FLUSH, 0, 0, 0, R, BH_BLK_S_OK, 1);
-    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_FLUSH);
+    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_OP_FLUSH);
     /* Data that a driver should not have sent is left alone, and not claimed. */
     rig_request(rig, BH_BLK_T_FLUSH, 0, RIG_DATA, 512, R, BH_BLK_S_OK, 1);
     rig_request(rig, BH_BLK_T_FLUSH, 0, RIG_DATA, 512, W, BH_BLK_S_OK, 0);
@@ -154,11 +154,11 @@ static void test_discard_and_erase(void **state)
 
     rig_segment(rig, RIG_DATA, 0, 32, 0);
     rig_request(rig, BH_BLK_T_DISCARD, 0, RIG_DATA, 16, R, BH_BLK_S_OK, 1);
-    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_DISCARD);
+    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_OP_DISCARD);
     assert_int_equal(fake_disk_last(&rig->disk)->length, 32 * 512);
     rig_segment(rig, RIG_DATA, 8, 8, 0);
     rig_request(rig, BH_BLK_T_SECURE_ERASE, 0, RIG_DATA, 16, R, BH_BLK_S_OK, 1);
-    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_SECURE_ERASE);
+    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_OP_SECURE_ERASE);
     assert_true(fake_disk_last(&rig->disk)->durable);
     rig->disk.result = BH_UNSUPPORTED;
     rig_request(rig, BH_BLK_T_SECURE_ERASE, 0, RIG_DATA, 16, R, BH_BLK_S_UNSUPP, 1);

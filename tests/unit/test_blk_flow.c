@@ -312,7 +312,7 @@ static void test_flush_waits_for_the_commit(void **state)
     offer_other(rig, 0);
     assert_false(bh_device_kick(&rig->device, 1));
     bh_device_flush(&rig->device);
-    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_FLUSH);
+    assert_int_equal(fake_disk_last(&rig->disk)->op, BH_DISK_OP_FLUSH);
     assert_int_equal(rig->disk.held_count, 1);
     guest_expect_nothing(&rig->other);
     fake_disk_finish(&rig->disk, 0);

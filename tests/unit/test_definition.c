@@ -32,7 +32,7 @@ static const char good[] = "bulkhead: 1\n"
                            "    devices:\n"
                            "      root: { type: blk, resource: disk }\n";
 
-static const struct bh_origin somewhere = {2, 3, 4};
+static const struct bh_origin somewhere = {.line = 2, .column = 3, .length = 4};
 
 /* A folder of the test's own, and the file in it. */
 struct place {
@@ -111,8 +111,8 @@ static void test_reading(void **state)
     assert_int_equal(0, bh_diagnostics_errors(diagnostics));
     assert_int_equal(0, bh_diagnostics_warnings(diagnostics));
     bh_diagnostics_destroy(diagnostics); /* the platform does not need it */
-    assert_string_equal(place->file, platform->path);
-    assert_string_equal(place->folder, platform->folder);
+    assert_string_equal(place->file, platform->files[0].path);
+    assert_string_equal(place->folder, platform->files[0].folder);
     assert_int_equal(1, platform->guest_count);
     assert_ptr_equal(&platform->resources[0], platform->guests[0].devices[0].uses);
     assert_int_equal(9, platform->guests[0].boot.at.line);
@@ -174,24 +174,28 @@ static void test_folder(void **state)
     assert_int_equal(0, chdir(place->folder));
     assert_int_equal(BH_OK, bh_platform_read(&platform, "d.yaml", diagnostics));
     assert_int_equal(0, chdir(here));
-    assert_string_equal(place->folder, platform->folder);
+    assert_string_equal(place->folder, platform->files[0].folder);
     bh_platform_destroy(platform);
     bh_diagnostics_destroy(diagnostics);
 }
 
 static void test_path(void **state)
 {
-    struct bh_platform platform = {.folder = "/a/b"};
+    struct bh_platform platform = {.files = {{.folder = "/a/b"}}};
+    struct bh_text text = {.text = "/c"};
     char to[8];
 
     (void)state;
-    assert_int_equal(BH_OK, bh_platform_path(&platform, "/c", to, sizeof(to)));
+    assert_int_equal(BH_OK, bh_platform_path(&platform, &text, to, sizeof(to)));
     assert_string_equal("/c", to);
-    assert_int_equal(BH_OK, bh_platform_path(&platform, "cd", to, sizeof(to)));
+    text.text = "cd";
+    assert_int_equal(BH_OK, bh_platform_path(&platform, &text, to, sizeof(to)));
     assert_string_equal("/a/b/cd", to);
-    assert_int_equal(BH_LIMIT, bh_platform_path(&platform, "cde", to, sizeof(to)));
-    platform.folder = "/";
-    assert_int_equal(BH_OK, bh_platform_path(&platform, "c", to, sizeof(to)));
+    text.text = "cde";
+    assert_int_equal(BH_LIMIT, bh_platform_path(&platform, &text, to, sizeof(to)));
+    platform.files[0].folder = "/";
+    text.text = "c";
+    assert_int_equal(BH_OK, bh_platform_path(&platform, &text, to, sizeof(to)));
     assert_string_equal("/c", to);
 }
 
@@ -256,7 +260,7 @@ static void test_order(void **state)
 {
     struct bh_diagnostics *diagnostics = bh_diagnostics_create("f");
     static const struct bh_origin places[] = {
-        {3, 1, 1}, {1, 9, 1}, {1, 2, 1}, {0, 0, 0}, {1, 2, 1}};
+        {3, 1, 1, 0, 0}, {1, 9, 1, 0, 0}, {1, 2, 1, 0, 0}, {0, 0, 0, 0, 0}, {1, 2, 1, 0, 0}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -276,11 +280,13 @@ static void test_order(void **state)
 static void test_excerpt(void **state)
 {
     static const char source[] = "first\n\tb\xc3\xa4r: x\nlast";
-    static const struct bh_origin places[] = {{2, 2, 3}, {3, 5, 0}, {4, 1, 1}};
+    static const struct bh_origin places[] = {{2, 2, 3, 0, 0}, {3, 5, 0, 0, 0}, {4, 1, 1, 0, 0}};
     struct bh_diagnostics *diagnostics = bh_diagnostics_create("f");
+    uint16_t file;
 
     (void)state;
-    assert_int_equal(BH_OK, bh_diagnostics_source(diagnostics, source, sizeof(source) - 1));
+    assert_int_equal(BH_OK,
+                     bh_diagnostics_source(diagnostics, "f", source, sizeof(source) - 1, &file));
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         bh_diagnostics_add(diagnostics, BH_SEVERITY_WARNING, "c", places[i], "a\nb\nc");
     }

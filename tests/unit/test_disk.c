@@ -20,7 +20,7 @@ static void test_disk_reads_into_the_spans(void **state)
 {
     (void)state;
     rig_open();
-    struct operation read = rig_make(BH_DISK_READ, 1024, 1024);
+    struct operation read = rig_make(BH_DISK_OP_READ, 1024, 1024);
     read.spans[0] = (struct bh_span){memory[0], 100};
     read.spans[1] = (struct bh_span){memory[0], 0};
     read.spans[2] = (struct bh_span){memory[1] + 1, 924};
@@ -41,12 +41,12 @@ static void test_disk_writes_what_the_spans_hold(void **state)
     (void)state;
     rig_open();
     memset(memory[0], 0xa1, 4096);
-    struct operation write = rig_move(BH_DISK_WRITE, 512, memory[0], 1024);
+    struct operation write = rig_move(BH_DISK_OP_WRITE, 512, memory[0], 1024);
     assert_int_equal(rig_perform(&write), BH_OK);
-    write = rig_move(BH_DISK_WRITE, 8192, memory[0], 512);
+    write = rig_move(BH_DISK_OP_WRITE, 8192, memory[0], 512);
     write.io.durable = true;
     assert_int_equal(rig_perform(&write), BH_OK);
-    struct operation flush = rig_make(BH_DISK_FLUSH, 0, 0);
+    struct operation flush = rig_make(BH_DISK_OP_FLUSH, 0, 0);
     assert_int_equal(rig_perform(&flush), BH_OK);
     rig_expect(0, 0, 512);
     rig_expect(512, 0xa1, 1024);
@@ -60,7 +60,7 @@ static void test_disk_many_at_once_and_no_more(void **state)
     (void)state;
     rig_open();
     for (unsigned int i = 0; i <= RIG_DEPTH; i++) {
-        reads[i] = rig_move(BH_DISK_READ, i * 512u, memory[0] + (size_t)i * 512u, 512);
+        reads[i] = rig_move(BH_DISK_OP_READ, i * 512u, memory[0] + (size_t)i * 512u, 512);
         assert_int_equal(rig_submit(&reads[i]), i < RIG_DEPTH ? BH_OK : BH_AGAIN);
     }
     for (unsigned int i = 0; i < RIG_DEPTH; i++) {
@@ -77,7 +77,7 @@ static void test_disk_says_when_operations_finished(void **state)
 {
     (void)state;
     rig_open();
-    struct operation read = rig_move(BH_DISK_READ, 0, memory[0], 512);
+    struct operation read = rig_move(BH_DISK_OP_READ, 0, memory[0], 512);
     assert_int_equal(rig_submit(&read), BH_OK);
     assert_int_equal(read.done, 0);
     bh_disk_file_ops.commit(rig.disk);
@@ -93,7 +93,7 @@ static void test_disk_discard_gives_space_back(void **state)
     (void)state;
     rig_open();
     uint64_t before = rig_file_blocks();
-    struct operation discard = rig_make(BH_DISK_DISCARD, 0, RIG_SIZE / 2u);
+    struct operation discard = rig_make(BH_DISK_OP_DISCARD, 0, RIG_SIZE / 2u);
     assert_int_equal(rig_perform(&discard), BH_OK);
     assert_true(rig_file_blocks() < before);
     assert_int_equal(rig_file_size(), RIG_SIZE);
@@ -104,7 +104,7 @@ static void test_disk_discard_gives_space_back(void **state)
 
 static void expect_zeroes(bool unmap, bool durable)
 {
-    struct operation zeroes = rig_make(BH_DISK_WRITE_ZEROES, 1024, 200u * 1024u);
+    struct operation zeroes = rig_make(BH_DISK_OP_WRITE_ZEROES, 1024, 200u * 1024u);
     zeroes.io.unmap = unmap;
     zeroes.io.durable = durable;
     assert_int_equal(rig_perform(&zeroes), BH_OK);
@@ -145,7 +145,7 @@ static void test_disk_discard_without_help_is_unsupported(void **state)
     (void)state;
     rig_open();
     rig.disk->resource.punches = false;
-    struct operation discard = rig_make(BH_DISK_DISCARD, 0, RIG_SIZE);
+    struct operation discard = rig_make(BH_DISK_OP_DISCARD, 0, RIG_SIZE);
     assert_int_equal(rig_perform(&discard), BH_UNSUPPORTED);
     rig_expect(512, 1, 512);
 }
@@ -155,8 +155,8 @@ static void test_disk_erase_fails_on_a_file(void **state)
 {
     (void)state;
     rig_open();
-    struct operation erase[2] = {rig_make(BH_DISK_SECURE_ERASE, 0, 4096),
-                                 rig_make(BH_DISK_SECURE_ERASE, 4096, 4096)};
+    struct operation erase[2] = {rig_make(BH_DISK_OP_SECURE_ERASE, 0, 4096),
+                                 rig_make(BH_DISK_OP_SECURE_ERASE, 4096, 4096)};
     assert_int_equal(rig_submit(&erase[0]), BH_OK);
     assert_int_equal(rig_submit(&erase[1]), BH_OK);
     rig_wait(&erase[0]);
@@ -175,18 +175,18 @@ static void test_disk_shrunk_file(void **state)
     (void)state;
     rig_open();
     assert_int_equal(truncate(rig.path, RIG_SIZE / 2), 0);
-    struct operation across = rig_move(BH_DISK_READ, RIG_SIZE / 2u - 512u, memory[0], 1024);
+    struct operation across = rig_move(BH_DISK_OP_READ, RIG_SIZE / 2u - 512u, memory[0], 1024);
     assert_int_equal(rig_perform(&across), BH_IO);
-    struct operation beyond = rig_move(BH_DISK_READ, RIG_SIZE - 512u, memory[0], 512);
+    struct operation beyond = rig_move(BH_DISK_OP_READ, RIG_SIZE - 512u, memory[0], 512);
     assert_int_equal(rig_perform(&beyond), BH_IO);
-    across = rig_move(BH_DISK_WRITE, RIG_SIZE / 2u - 512u, memory[0], 1024);
+    across = rig_move(BH_DISK_OP_WRITE, RIG_SIZE / 2u - 512u, memory[0], 1024);
     assert_int_equal(rig_perform(&across), BH_IO);
-    beyond = rig_move(BH_DISK_WRITE, RIG_SIZE - 512u, memory[0], 512);
+    beyond = rig_move(BH_DISK_OP_WRITE, RIG_SIZE - 512u, memory[0], 512);
     assert_int_equal(rig_perform(&beyond), BH_IO);
-    beyond = rig_make(BH_DISK_WRITE_ZEROES, RIG_SIZE - 4096u, 4096);
+    beyond = rig_make(BH_DISK_OP_WRITE_ZEROES, RIG_SIZE - 4096u, 4096);
     assert_int_equal(rig_perform(&beyond), BH_IO);
     assert_int_equal(rig_file_size(), RIG_SIZE / 2u);
-    struct operation inside = rig_move(BH_DISK_WRITE, 512, memory[1], 512);
+    struct operation inside = rig_move(BH_DISK_OP_WRITE, 512, memory[1], 512);
     memset(memory[1], 0x77, 512);
     assert_int_equal(rig_perform(&inside), BH_OK);
     rig_expect(512, 0x77, 512);
@@ -208,9 +208,9 @@ static void test_disk_bad_memory_is_an_error(void **state)
 {
     (void)state;
     rig_open();
-    struct operation read = rig_move(BH_DISK_READ, 0, (uint8_t *)(uintptr_t)4096, 512);
+    struct operation read = rig_move(BH_DISK_OP_READ, 0, (uint8_t *)(uintptr_t)4096, 512);
     assert_int_equal(rig_perform(&read), BH_GONE);
-    struct operation write = rig_move(BH_DISK_WRITE, 0, (uint8_t *)(uintptr_t)4096, 512);
+    struct operation write = rig_move(BH_DISK_OP_WRITE, 0, (uint8_t *)(uintptr_t)4096, 512);
     assert_int_equal(rig_perform(&write), BH_GONE);
     rig_expect(0, 0, 512);
 }
@@ -222,8 +222,8 @@ static void test_disk_stops_when_it_is_quiet(void **state)
 {
     (void)state;
     rig_open();
-    struct operation read = rig_move(BH_DISK_READ, 0, memory[0], 512);
-    struct operation late = rig_move(BH_DISK_READ, 0, memory[0], 512);
+    struct operation read = rig_move(BH_DISK_OP_READ, 0, memory[0], 512);
+    struct operation late = rig_move(BH_DISK_OP_READ, 0, memory[0], 512);
     assert_int_equal(rig_submit(&read), BH_OK);
     bh_disk_stop(rig.disk);
     assert_int_equal(rig.stopped_calls, 0);
@@ -293,13 +293,13 @@ static void test_disk_null_reads_zeroes_and_forgets(void **state)
     bh_disk_null_geometry(1000000, &geometry);
     assert_int_equal(geometry.capacity, 999936);
     memset(memory[0], 1, 1024);
-    struct operation write = rig_move(BH_DISK_WRITE, 0, memory[0], 1024);
+    struct operation write = rig_move(BH_DISK_OP_WRITE, 0, memory[0], 1024);
     write.io.spans = write.spans;
     assert_int_equal(bh_disk_null_ops.submit(NULL, &write.io), BH_OK);
     assert_int_equal(write.done, 1);
     assert_int_equal(write.result, BH_OK);
     assert_int_equal(memory[0][0], 1);
-    struct operation read = rig_move(BH_DISK_READ, 0, memory[0], 1000);
+    struct operation read = rig_move(BH_DISK_OP_READ, 0, memory[0], 1000);
     read.io.spans = read.spans;
     assert_int_equal(bh_disk_null_ops.submit(NULL, &read.io), BH_OK);
     bh_disk_null_ops.commit(NULL);

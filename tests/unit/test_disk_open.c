@@ -70,9 +70,9 @@ static void expect_read_only(const char *name)
     assert_int_equal(geometry.discard_max, 0);
     assert_int_equal(geometry.write_zeroes_max, 0);
     expect_no_writable_descriptor();
-    struct operation read = rig_move(BH_DISK_READ, 512, memory[0], 512);
+    struct operation read = rig_move(BH_DISK_OP_READ, 512, memory[0], 512);
     assert_int_equal(rig_perform(&read), BH_OK);
-    struct operation write = rig_move(BH_DISK_WRITE, 512, memory[1], 512);
+    struct operation write = rig_move(BH_DISK_OP_WRITE, 512, memory[1], 512);
     assert_true(rig_perform(&write) < 0);
     rig_expect(512, 1, 512);
 }
@@ -104,7 +104,7 @@ static void test_disk_descriptor_that_appends(void **state)
     setup.path = name;
     assert_int_equal(bh_disk_create(&rig.disk, &setup), BH_OK);
     memset(memory[0], 0x5a, 512);
-    struct operation write = rig_move(BH_DISK_WRITE, 512, memory[0], 512);
+    struct operation write = rig_move(BH_DISK_OP_WRITE, 512, memory[0], 512);
     assert_int_equal(rig_perform(&write), BH_OK);
     assert_int_equal(rig_file_size(), RIG_SIZE);
     rig_expect(512, 0x5a, 512);
@@ -194,12 +194,12 @@ static void test_disk_direct_serves_what_is_not_aligned(void **state)
         skip(); /* a file system without direct I/O */
     }
     memset(memory[0], 0xc3, 8192);
-    struct operation write = rig_move(BH_DISK_WRITE, 4096, memory[0], 4096);
+    struct operation write = rig_move(BH_DISK_OP_WRITE, 4096, memory[0], 4096);
     assert_int_equal(rig_perform(&write), BH_OK);
     memset(memory[0], 0xc4, 8192);
-    write = rig_move(BH_DISK_WRITE, 512, memory[0] + 3, 512);
+    write = rig_move(BH_DISK_OP_WRITE, 512, memory[0] + 3, 512);
     assert_int_equal(rig_perform(&write), BH_OK);
-    struct operation read = rig_move(BH_DISK_READ, 0, memory[1] + 1, 16384);
+    struct operation read = rig_move(BH_DISK_OP_READ, 0, memory[1] + 1, 16384);
     assert_int_equal(rig_perform(&read), BH_OK);
     assert_int_equal(memory[1][1], 0);
     assert_int_equal(memory[1][513], 0xc4);

@@ -32,7 +32,7 @@ static int set_up(void **state)
     (void)snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/bulkhead-images-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     (void)snprintf(fixture->kernel, sizeof(fixture->kernel), "%s/Image", fixture->folder);
-    fixture->platform.folder = fixture->folder;
+    fixture->platform.files[0].folder = fixture->folder;
     *state = fixture;
     return 0;
 }

@@ -232,7 +232,7 @@ static void test_sizes(void **state)
 
         layout_rig_init(&rig);
         rig.guest.memory.value = cases[i].memory;
-        layout_rig_add(&rig, cases[i].type, cases[i].window)->port_count = cases[i].ports;
+        layout_rig_add(&rig, cases[i].type, cases[i].window)->ports.count = cases[i].ports;
         assert_int_equal(layout_rig_make(&rig), cases[i].result);
         expect_said(&rig, cases[i].said ? cases[i].said : "");
         assert_int_equal(bh_diagnostics_errors(rig.diagnostics), cases[i].result != BH_OK);

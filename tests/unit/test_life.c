@@ -66,7 +66,7 @@ static void all_requests(struct life *life)
     assert_int_equal(life_read(life, 1, 10, back, 2048), BH_OK);
     assert_memory_equal(data, back, 2048);
     assert_int_equal(life_flush(life, 1), BH_OK);
-    assert_int_equal(fake_disk_last(&life->disk)->op, BH_DISK_FLUSH);
+    assert_int_equal(fake_disk_last(&life->disk)->op, BH_DISK_OP_FLUSH);
     assert_int_equal(life_segments(life, BH_BLK_T_DISCARD, 100, 4), BH_OK);
     assert_int_equal(life_segments(life, BH_BLK_T_WRITE_ZEROES, 11, 1), BH_OK);
     assert_int_equal(life_read(life, 0, 10, back, 2048), BH_OK);

@@ -234,7 +234,7 @@ static void test_command_console_ports(void **state)
 {
     struct bh_qemu_command command;
     (void)state;
-    devices[2].port_count = 3;
+    devices[2].ports.count = 3;
     assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
     assert_non_null(strstr(command.arguments[command.count - 1u], ",num_vqs=10,"));
     bh_qemu_command_finish(&command);

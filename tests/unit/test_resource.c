@@ -37,8 +37,8 @@ static int setup(void **state)
     if (mkdtemp(rig.folder) == NULL) {
         return -1;
     }
-    rig.platform.folder = rig.folder;
-    rig.platform.path = "p.yaml";
+    rig.platform.files[0].folder = rig.folder;
+    rig.platform.files[0].path = "p.yaml";
     rig.resource.name.text = "disk";
     rig.resource.image.text = "image";
     rig.device.name.text = "root";
@@ -282,9 +282,9 @@ static void test_command_console(void **state)
                    "bulkhead-console --fd 3 --port /dev/fd/4 --no-size --no-emergency-write", 2);
     rig.device.size.value = true;
     rig.device.emergency_write.value = true;
-    rig.device.port_count = 2;
-    rig.device.ports[0].text = "diag";
-    rig.device.ports[1].text = "log";
+    rig.device.ports.count = 2;
+    rig.device.ports.names[0].text = "diag";
+    rig.device.ports.names[1].text = "log";
     expect_command(-1, ports,
                    "bulkhead-console --fd 3 --port /dev/fd/4 --port diag=/dev/fd/5 --port "
                    "log=/dev/fd/6",

@@ -59,8 +59,10 @@ static void make(uint32_t guests, uint32_t devices)
 {
     memset(&rig, 0, sizeof(rig));
     memset(long_name, 'n', BH_NAME_MAX);
-    rig.platform = (struct bh_platform){
-        .name.text = long_name, .guests = rig.guests, .guest_count = guests, .path = "p.yaml"};
+    rig.platform = (struct bh_platform){.name.text = long_name,
+                                        .guests = rig.guests,
+                                        .guest_count = guests,
+                                        .files = {{.path = "p.yaml"}}};
     rig.supervisor = (struct bh_supervisor){.platform = &rig.platform, .guests = rig.supervised};
     for (uint32_t i = 0; i < devices; i++) {
         struct bh_window *window = &rig.supervised[0].windows[1u + i];

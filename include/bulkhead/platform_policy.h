@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the policy of a definition means. One table (platform/policy/operations.c) has, for each
+ * type of resource, its operations: their words, the way data flows, and the right that a
+ * descriptor needs for them. From it come
+ *   (a) the rights with which the supervisor opens a resource       bh_policy_rights
+ *   (b) the filter that a back end holds each request against       bh_allowance_make, .operations, .ranges
+ *   (c) what the gate allows: the same, and the limits              bh_allowance_make
+ * and the edges of the flow analysis (platform_flow.h).
+ *
+ * Default: denied. A line allows for its guest, its resource, its numbers, in its modes; a `deny`
+ * takes away from whatever lines allow.
+ *
+ * Thread: one. Ownership: nothing is allocated; a platform that was read without an error.
+ */
+#ifndef BULKHEAD_PLATFORM_POLICY_H
+#define BULKHEAD_PLATFORM_POLICY_H
+
+#include "bulkhead/operations.h"
+#include "bulkhead/platform_definition.h"
+
+/* Which way data goes by an operation; both: a question and an answer. */
+#define BH_FLOW_TO_GUEST    1u
+#define BH_FLOW_TO_RESOURCE 2u
+
+/* What a descriptor must be open for. */
+#define BH_RIGHT_READ  1u
+#define BH_RIGHT_WRITE 2u
+
+struct bh_operation {
+    const char *word;
+    uint32_t bit;   /* operations.h */
+    uint32_t flows; /* BH_FLOW_* */
+    uint32_t rights;
+    const char *doc; /* "read blocks" */
+};
+
+/* Operation `index` (from 0) of a type of resource; NULL: there are no more. */
+const struct bh_operation *bh_operation_at(uint32_t resource_type, size_t index);
+
+/* The numbers that its operations hold for; BH_NUMBERS_NONE: they have none. */
+enum bh_number_kind bh_resource_numbers(uint32_t resource_type);
+
+/* The operations of a mask in words: "read, write"; "nothing". `size` bytes. */
+void bh_operations_text(uint32_t resource_type, uint32_t operations, char *to, size_t size);
+
+/* Of all lines that hold in `mode` (index in platform->modes): what the guest may do with the
+ * resource, for some number at least. BH_MODES_ALL: in any mode. */
+#define BH_MODES_ALL UINT32_MAX
+uint32_t bh_policy_operations(const struct bh_platform *platform, const struct bh_guest *guest,
+                              const struct bh_resource *resource, uint32_t mode);
+
+/* The rights that these operations need: BH_RIGHT_*. */
+uint32_t bh_policy_rights(uint32_t resource_type, uint32_t operations);
+
+#define BH_ALLOWANCE_RANGES_MAX 250u
+
+struct bh_allowed_range {
+    uint32_t first;
+    uint32_t last; /* included */
+    uint32_t operations;
+};
+
+/* What one device may do in one mode. */
+struct bh_allowance {
+    uint32_t operations; /* for some number at least */
+    /* Sorted, without overlaps; none: the operations hold for every number, or the type has none. */
+    struct bh_allowed_range ranges[BH_ALLOWANCE_RANGES_MAX];
+    uint32_t range_count;
+    /* The least of the device's limits and of those of the lines that hold; 0: none. */
+    uint64_t operations_per_second;
+    uint64_t bytes_per_second;
+    uint64_t deadline_ms;
+    uint64_t restarts_per_minute;
+};
+
+/* BH_OK; BH_LIMIT: more ranges than fit (the check policy-ranges says so before). A device without a
+ * resource is allowed everything. */
+int bh_allowance_make(struct bh_allowance *allowance, const struct bh_platform *platform,
+                      const struct bh_guest *guest, const struct bh_device_definition *device,
+                      uint32_t mode);
+
+#endif
