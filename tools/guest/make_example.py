@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Makes what examples/hello boots: a kernel, an initrd, and a disk for each of the two guests.
+"""Makes what the examples boot: a kernel, an initrd, and a disk for each Linux guest.
 
-    make_example.py [--fresh] [FOLDER]
-                              fills FOLDER (examples/hello/images) with `Image`, `initrd` (links
-                              into the cache), `cluster.ext4` and `ivi.ext4` (copies: guests write
-                              to them; those that are there stay, unless --fresh is given)
+    make_example.py [--fresh] [EXAMPLE]...
+                              fills examples/EXAMPLE/images (of every example, if none is named) with
+                              `Image`, `initrd` (links into the cache) and a GUEST.ext4 for each
+                              guest (copies: guests write to them; those that are there stay,
+                              unless --fresh is given)
 
 What it is: a Debian-made root with a static busybox, fio and our init (example_init.sh), as small
 as a guest can be that one can look around in.
@@ -23,8 +24,9 @@ import packages
 
 HERE = pathlib.Path(__file__).resolve().parent
 INIT = HERE / "example_init.sh"
-IMAGES = HERE.parent.parent / "examples" / "hello" / "images"
-GUESTS = ("cluster", "ivi")
+EXAMPLES = HERE.parent.parent / "examples"
+DISKS = {"hello": ("cluster", "ivi"), "cockpit": ("cluster", "ivi", "gateway"), "gateway": ("gateway", "telematics")}
+GUESTS = sorted({guest for guests in DISKS.values() for guest in guests})
 DISK_SIZE = 256 * image.MIB
 PROGRAMS = [("fio", "/usr/bin/fio")]
 
@@ -36,7 +38,7 @@ POWER_KEY = ("etc/acpi/PWRF/00000080", "#!/bin/sh\nexec poweroff\n")
 
 
 def fill_parts(target):
-    """What both guests have in common: the programs, and the initrd."""
+    """What all guests have in common: the programs, and the initrd."""
     archive = packages.Archive("arm64", packages.host_suite())
     archive.update()
     with tempfile.TemporaryDirectory(dir=cache.root(), prefix=".work.") as name:
@@ -87,14 +89,14 @@ def link(source, target):
     target.symlink_to(source)
 
 
-def make(images=IMAGES, fresh=False):
-    """Fills the folder `images`."""
-    images = pathlib.Path(images)
+def make(example="hello", fresh=False):
+    """Fills the folder `images` of an example."""
+    images = EXAMPLES / example / "images"
     kernel, disks = make_kernel.folder(), folder()
     images.mkdir(parents=True, exist_ok=True)
     link(kernel / "Image", images / "Image")
     link(disks / "initrd", images / "initrd")
-    for guest in GUESTS:
+    for guest in DISKS[example]:
         disk = images / f"{guest}.ext4"
         if fresh or not disk.exists():
             image.copy_disk(disks / disk.name, disk)
@@ -102,12 +104,14 @@ def make(images=IMAGES, fresh=False):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Makes what examples/hello boots.")
+    parser = argparse.ArgumentParser(description="Makes what the examples boot.")
     parser.add_argument("--fresh", action="store_true",
                         help="disks as before the first boot: what guests wrote is lost")
-    parser.add_argument("folder", nargs="?", default=IMAGES, type=pathlib.Path)
+    parser.add_argument("examples", nargs="*", metavar="EXAMPLE", choices=[[], *DISKS],
+                        help="hello, cockpit, gateway; all of them, if none is named")
     options = parser.parse_args()
-    print(make(options.folder, options.fresh))
+    for example in options.examples or DISKS:
+        print(make(example, options.fresh))
 
 
 if __name__ == "__main__":
