@@ -94,8 +94,14 @@ static int make_device(uint8_t *guest)
     bh_queue_init(&all.queue, 0, QUEUE_SIZE, all.order, all.busy, &all.pool);
     bh_disk_null_geometry(DISK_SIZE, &geometry);
 
-    int error = bh_blk_init(&all.blk, &all.device, &geometry, &bh_disk_null_ops, NULL, all.requests,
-                            QUEUE_SIZE);
+    const struct bh_blk_setup blk_setup = {
+        .device = &all.device,
+        .geometry = &geometry,
+        .ops = &bh_disk_null_ops,
+        .requests = all.requests,
+        .request_count = QUEUE_SIZE,
+    };
+    int error = bh_blk_init(&all.blk, &blk_setup);
 
     if (error == BH_OK) {
         bh_device_init(&all.device, &setup);

@@ -15,7 +15,7 @@
 
 #define USUAL_MAX (BH_NAME_MAX + 16u)
 
-enum build_option { OPTION_OUTPUT };
+enum build_option { OPTION_OUTPUT, OPTION_RULE };
 
 struct build {
     const char *folder;
@@ -67,12 +67,16 @@ static int run(const struct bh_cli_arguments *arguments)
         bh_cli_error("build: the folder has no name; leave --output out, or name one");
         return BH_CLI_USAGE;
     }
-    struct bh_platform *platform = bh_cli_definition(arguments->word, build, &self);
+    int status = bh_cli_rules_check(&bh_cli_build, arguments);
+    if (status >= 0) {
+        return status;
+    }
+    struct bh_platform *platform = bh_cli_definition(arguments, BH_CLI_TEXT, build, &self);
     if (platform == NULL) {
         return BH_CLI_REFUSED;
     }
     bool with_engine;
-    int status = bh_cli_build_engine(platform, self.folder, &with_engine);
+    status = bh_cli_build_engine(platform, self.folder, &with_engine);
     if (status == BH_CLI_OK) {
         list_files(platform, self.folder, with_engine);
     }
@@ -87,7 +91,8 @@ const struct bh_cli_command bh_cli_build = {
     .help =
         "Checks FILE first. Files that are there are replaced. The command lines of the engine\n"
         "are left out if it is not installed.\n",
-    .options = {[OPTION_OUTPUT] = {"output", "DIR", "the folder (NAME.build, in this one)", 'o'}},
+    .options = {[OPTION_OUTPUT] = {"output", "DIR", "the folder (NAME.build, in this one)", 'o'},
+                [OPTION_RULE] = BH_CLI_RULE_OPTION},
     .run = run,
     .argument_needed = true,
 };

@@ -47,7 +47,7 @@ static char *command_text(const struct bh_platform *platform, const struct bh_gu
     struct bh_boot_images images;
     struct bh_layout layout;
     char *text = NULL;
-    if (bh_boot_images_open(&images, platform, guest, diagnostics) != BH_OK) {
+    if (bh_boot_images_look(&images, platform, guest, diagnostics) != BH_OK) {
         return NULL;
     }
     if (bh_layout_make(&layout, guest, &images, diagnostics) == BH_OK) {

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bulkhead check: says whether a definition holds. The checks are platform/'s.
+ * bulkhead check: says whether a definition holds, and explains the checks and the flows. All of
+ * that is platform/'s.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bulkhead/error.h"
 #include "bulkhead/platform_layout.h"
-#include "command.h"
 #include "definition.h"
+
+enum check_option { OPTION_RULE, OPTION_FORMAT, OPTION_LIST, OPTION_EXPLAIN };
 
 static int check_guest(const struct bh_platform *platform, const struct bh_guest *guest,
                        struct bh_diagnostics *diagnostics)
@@ -42,22 +45,87 @@ static void print_count(const char *before, uint32_t number, const char *what)
     (void)printf("%s%" PRIu32 " %s%s", before, number, what, number == 1 ? "" : "s");
 }
 
-static int run(const struct bh_cli_arguments *arguments)
+static int check(const struct bh_cli_arguments *arguments, enum bh_cli_form form)
 {
     uint32_t devices = 0;
-    struct bh_platform *platform = bh_cli_definition(arguments->word, check_guests, NULL);
+    struct bh_platform *platform = bh_cli_definition(arguments, form, check_guests, NULL);
     if (platform == NULL) {
         return BH_CLI_REFUSED;
     }
     for (uint32_t i = 0; i < platform->guest_count; i++) {
         devices += platform->guests[i].device_count;
     }
-    (void)printf("%s: ok (", arguments->word);
-    print_count("", platform->guest_count, "guest");
-    print_count(", ", devices, "device");
-    (void)printf(")\n");
+    if (form == BH_CLI_TEXT) {
+        (void)printf("%s: ok (", arguments->word);
+        print_count("", platform->guest_count, "guest");
+        print_count(", ", devices, "device");
+        (void)printf(")\n");
+    }
     bh_platform_destroy(platform);
     return BH_CLI_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what explains */
+
+static int list(void)
+{
+    const struct bh_check *row;
+    for (size_t i = 0; (row = bh_check_at(i)) != NULL; i++) {
+        const char *severity = row->severity == BH_SEVERITY_WARNING ? "warning"
+                               : row->may_be_warning                ? "error (W)"
+                                                                    : "error";
+        (void)printf("%-20s %-10s %s\n", row->name, severity, row->reason);
+    }
+    (void)printf("\n(W): -W warning=NAME makes it a warning; run refuses it nevertheless.\n");
+    return BH_CLI_OK;
+}
+
+static int explain(const char *name)
+{
+    const struct bh_check *row = bh_cli_check_named(&bh_cli_check, name);
+    if (row == NULL) {
+        return BH_CLI_USAGE;
+    }
+    (void)printf("%s: %s\n", row->name, row->reason);
+    return BH_CLI_OK;
+}
+
+/* -1: the format is one. */
+static int read_format(const char *text, enum bh_cli_form *form)
+{
+    *form = text != NULL && strcmp(text, "json") == 0 ? BH_CLI_JSON : BH_CLI_TEXT;
+    if (text != NULL && *form == BH_CLI_TEXT && strcmp(text, "text") != 0) {
+        return bh_cli_usage(&bh_cli_check, "the format is text or json, not", text);
+    }
+    return -1;
+}
+
+static int run(const struct bh_cli_arguments *arguments)
+{
+    enum bh_cli_form form;
+    int status = read_format(arguments->options[OPTION_FORMAT], &form);
+    if (status < 0) {
+        status = bh_cli_rules_check(&bh_cli_check, arguments);
+    }
+    if (status >= 0) {
+        return status;
+    }
+    bool about_checks =
+        arguments->options[OPTION_LIST] != NULL || arguments->options[OPTION_EXPLAIN] != NULL;
+    if (about_checks && arguments->word != NULL) {
+        return bh_cli_usage(&bh_cli_check, "--list and --explain take no file:", arguments->word);
+    }
+    if (!about_checks && arguments->word == NULL) {
+        return bh_cli_usage(&bh_cli_check, "needs an argument:", bh_cli_check.argument);
+    }
+    if (arguments->options[OPTION_LIST] != NULL) {
+        return list();
+    }
+    if (arguments->options[OPTION_EXPLAIN] != NULL) {
+        return explain(arguments->options[OPTION_EXPLAIN]);
+    }
+    return check(arguments, form);
 }
 
 const struct bh_cli_command bh_cli_check = {
@@ -66,6 +134,9 @@ const struct bh_cli_command bh_cli_check = {
     .summary = "Checks a definition, and the images that it names",
     .help =
         "Says what is wrong, where, and what to write instead. Nothing is started or written.\n",
+    .options = {[OPTION_RULE] = BH_CLI_RULE_OPTION,
+                [OPTION_FORMAT] = {"format", "FORMAT", "text, or json: on standard output", '\0'},
+                [OPTION_LIST] = {"list", NULL, "list all checks", '\0'},
+                [OPTION_EXPLAIN] = {"explain", "NAME", "explain a check", '\0'}},
     .run = run,
-    .argument_needed = true,
 };

@@ -8,11 +8,9 @@
 
 #include "command.h"
 
-#define DISTANCE_MAX 2u  /* typing errors that a suggestion forgives */
-#define WORD_MAX     16u /* a longer word is no misspelt command */
-
 static const struct bh_cli_command *const commands[] = {
-    &bh_cli_check, &bh_cli_build, &bh_cli_run, &bh_cli_attach, &bh_cli_status, &bh_cli_stop,
+    &bh_cli_check,  &bh_cli_build,  &bh_cli_run,  &bh_cli_image,
+    &bh_cli_attach, &bh_cli_status, &bh_cli_stop, &bh_cli_schema,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -31,44 +29,16 @@ static void program_help(void)
                  "6: bulkhead itself failed.\n");
 }
 
-static unsigned int least(unsigned int a, unsigned int b)
+static const char *name_at(size_t index)
 {
-    return a < b ? a : b;
-}
-
-/* How many letters have to be put in, left out or replaced to make `a` of `b` (Levenshtein). */
-static unsigned int distance(const char *a, const char *b)
-{
-    unsigned int row[WORD_MAX + 1u];
-    size_t width = strlen(b);
-    for (unsigned int i = 0; i <= width; i++) {
-        row[i] = i;
-    }
-    for (size_t line = 0; a[line] != '\0'; line++) {
-        unsigned int diagonal = row[0];
-        row[0]++;
-        for (size_t i = 0; i < width; i++) {
-            unsigned int replaced = diagonal + (a[line] == b[i] ? 0u : 1u);
-            diagonal = row[i + 1u];
-            row[i + 1u] = least(replaced, least(row[i], row[i + 1u]) + 1u);
-        }
-    }
-    return row[width];
+    return index < COMMAND_COUNT ? commands[index]->name : NULL;
 }
 
 static int unknown(const char *word)
 {
-    const struct bh_cli_command *meant = NULL;
-    unsigned int nearest = DISTANCE_MAX + 1u;
-    for (size_t i = 0; i < COMMAND_COUNT && strlen(word) <= WORD_MAX; i++) {
-        unsigned int found = distance(word, commands[i]->name);
-        if (found < nearest) {
-            nearest = found;
-            meant = commands[i];
-        }
-    }
+    const char *meant = bh_cli_suggest(word, name_at);
     if (meant != NULL) {
-        bh_cli_error("there is no command '%s'; did you mean '%s'?", word, meant->name);
+        bh_cli_error("there is no command '%s'; did you mean '%s'?", word, meant);
     } else {
         bh_cli_error("there is no command '%s'; 'bulkhead --help' lists them", word);
     }

@@ -63,8 +63,10 @@ static void help_line(const struct bh_cli_option *option)
 void bh_cli_help(const struct bh_cli_command *command)
 {
     static const struct bh_cli_option help = {"help", NULL, "print this help, and exit", 'h'};
-    (void)printf("Usage: bulkhead %s [option]... %s\n%s.\n\n%s\nOptions:\n", command->name,
-                 command->argument, command->summary, command->help);
+    (void)printf("Usage: bulkhead %s [option]...%s%s\n%s.\n\n%s\nOptions:\n", command->name,
+                 command->argument != NULL ? " " : "",
+                 command->argument != NULL ? command->argument : "", command->summary,
+                 command->help);
     for (const struct bh_cli_option *option = command->options; option->name != NULL; option++) {
         help_line(option);
     }
@@ -120,7 +122,7 @@ static uint32_t option_index(const struct bh_cli_command *command, int value)
     return i;
 }
 
-static int usage(const struct bh_cli_command *command, const char *what, const char *word)
+int bh_cli_usage(const struct bh_cli_command *command, const char *what, const char *word)
 {
     bh_cli_error("%s: %s%s%s%s; 'bulkhead %s --help' explains it", command->name, what,
                  word != NULL ? " '" : "", word != NULL ? word : "", word != NULL ? "'" : "",
@@ -132,16 +134,40 @@ static int take_word(const struct bh_cli_command *command, int count, char **wor
                      struct bh_cli_arguments *arguments)
 {
     int left = count - optind;
+    if (left > 0 && command->argument == NULL) {
+        return bh_cli_usage(command, "takes no argument:", words[optind]);
+    }
     if (left > 1) {
-        return usage(command, "takes one argument; this is too much:", words[optind + 1]);
+        return bh_cli_usage(command, "takes one argument; this is too much:", words[optind + 1]);
     }
     if (left == 1 && words[optind][0] == '\0') {
-        return usage(command, "the argument is empty", NULL);
+        return bh_cli_usage(command, "the argument is empty", NULL);
     }
     if (left == 0 && command->argument_needed) {
-        return usage(command, "needs an argument:", command->argument);
+        return bh_cli_usage(command, "needs an argument:", command->argument);
     }
     arguments->word = left == 1 ? words[optind] : NULL;
+    return -1;
+}
+
+/* Keeps what getopt found. -1, or what the program ends with. */
+static int take_option(const struct bh_cli_command *command, uint32_t index, int count,
+                       char **words, struct bh_cli_arguments *arguments)
+{
+    const char *argument = command->options[index].argument;
+    arguments->options[index] = optarg != NULL ? optarg : "";
+    if (argument != NULL && strchr(argument, ' ') != NULL) {
+        if (optind == count) {
+            return bh_cli_usage(command, "this option needs two values:", words[optind - 2]);
+        }
+        arguments->second = words[optind++];
+    }
+    if (argument != NULL && strstr(argument, "...") != NULL) {
+        if (arguments->list_count == BH_CLI_LIST_MAX) {
+            return bh_cli_usage(command, "this option is given too often:", optarg);
+        }
+        arguments->list[arguments->list_count++] = optarg;
+    }
     return -1;
 }
 
@@ -162,12 +188,15 @@ int bh_cli_parse(const struct bh_cli_command *command, int count, char **words,
             return BH_CLI_OK;
         }
         if (value == ':') {
-            return usage(command, "this option needs a value:", word);
+            return bh_cli_usage(command, "this option needs a value:", word);
         }
         if (value == '?') {
-            return usage(command, "there is no such option, or it takes no value:", word);
+            return bh_cli_usage(command, "there is no such option, or it takes no value:", word);
         }
-        arguments->options[option_index(command, value)] = optarg != NULL ? optarg : "";
+        int ended = take_option(command, option_index(command, value), count, words, arguments);
+        if (ended >= 0) {
+            return ended;
+        }
     }
     return take_word(command, count, words, arguments);
 }

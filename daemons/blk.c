@@ -25,6 +25,7 @@ static struct {
     const char *path;
     uint64_t null_size; /* 0: no null disk */
     uint64_t queue_count;
+    uint32_t operations; /* that the guest may ever do */
     bool read_only;
     bool write_through;
     bool direct;
@@ -39,7 +40,17 @@ static struct {
     void *room; /* everything below */
     struct bh_queue *queues;
     struct bh_blk_request *requests;
-} self = {.queue_count = QUEUES_DEFAULT};
+} self = {.queue_count = QUEUES_DEFAULT, .operations = UINT32_MAX};
+
+/* The definition's words for what can be done with a disk. */
+static const struct {
+    const char *word;
+    uint32_t operation;
+} words[] = {
+    {"read", BH_DISK_READ},       {"write", BH_DISK_WRITE}, {"flush", BH_DISK_FLUSH},
+    {"discard", BH_DISK_DISCARD}, {"erase", BH_DISK_ERASE}, {"lifetime", BH_DISK_LIFETIME},
+};
+#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
 
 /* ------------------------------------------------------------------------------------------------
  * options */
@@ -79,6 +90,38 @@ static int take_read_only(const char *value)
     return BH_OK;
 }
 
+/* A word of `length` bytes; 0: there is none like it. */
+static uint32_t operation_of(const char *word, size_t length)
+{
+    for (size_t i = 0; i < WORD_COUNT; i++) {
+        if (strlen(words[i].word) == length && memcmp(words[i].word, word, length) == 0) {
+            return words[i].operation;
+        }
+    }
+    return 0;
+}
+
+static int take_operations(const char *value)
+{
+    self.operations = 0;
+    for (;;) {
+        size_t length = strcspn(value, ",");
+        uint32_t operation = operation_of(value, length);
+        if (operation == 0u) {
+            bh_log(BH_LOG_ERROR,
+                   "--operations knows read, write, flush, discard, erase and lifetime, with "
+                   "commas between them, and not \"%.*s\"",
+                   (int)length, value);
+            return BH_INVALID;
+        }
+        self.operations |= operation;
+        if (value[length] == '\0') {
+            return BH_OK;
+        }
+        value += length + 1u;
+    }
+}
+
 static int take_write_through(const char *value)
 {
     (void)value;
@@ -96,6 +139,8 @@ static int take_direct(const char *value)
 static const struct bh_daemon_option blk_options[] = {
     {"blk-file", "PATH", "the disk: a raw image file or a block device", take_file},
     {"read-only", NULL, "the guest cannot write, and the program neither", take_read_only},
+    {"operations", "LIST", "all that the guest may ever do, as --operations read,flush",
+     take_operations},
     {"write-through", NULL, "every write is on stable storage when it is done", take_write_through},
     {"direct", NULL, "bypass the host's page cache", take_direct},
     {"num-queues", "N", "offer at most N queues: 1 to 16 (the default)", take_queues},
@@ -112,6 +157,13 @@ static const char blk_notes[] =
     "used, and nothing is opened. An image that shrinks gives I/O errors beyond its\n"
     "new end. After SIGHUP the guest is told the disk's present size.\n"
     "\n"
+    "LIST has the words read, write, flush, discard, erase and lifetime, with commas\n"
+    "between them. What it leaves out is neither offered nor done: without write the\n"
+    "disk is read-only, which --read-only says in one word; without flush every write\n"
+    "is on stable storage when it is done. Without the option the guest may do what\n"
+    "the disk can. --filter narrows that while the program runs: a request that is not\n"
+    "allowed now ends with an I/O error, and the log counts it.\n"
+    "\n"
     "Discard punches holes. Secure erase and lifetime are offered only for a block\n"
     "device that has them. SIZE may end in K, M, G or T.\n";
 
@@ -120,6 +172,14 @@ static int blk_check(void)
     if ((self.path != NULL) == (self.null_size != 0u)) {
         bh_log(BH_LOG_ERROR, "no disk: give one of --blk-file and --null");
         return BH_INVALID;
+    }
+    if ((self.operations & BH_DISK_WRITE) == 0u) {
+        if ((self.operations & (BH_DISK_DISCARD | BH_DISK_ERASE)) != 0u) {
+            bh_log(BH_LOG_ERROR, "--operations: discard and erase change the disk: add write, "
+                                 "without which it is read-only, or leave them out");
+            return BH_INVALID;
+        }
+        self.read_only = true;
     }
     return BH_OK;
 }
@@ -164,6 +224,16 @@ static void disk_finished(void *context)
     bh_device_flush(&self.device);
 }
 
+static void request_refused(void *context, uint32_t operation)
+{
+    (void)context;
+    for (size_t i = 0; i < WORD_COUNT; i++) {
+        if (words[i].operation == operation) {
+            bh_daemon_refused(words[i].word);
+        }
+    }
+}
+
 static int blk_disk(struct bh_blk_geometry *geometry)
 {
     if (self.path == NULL) {
@@ -189,6 +259,26 @@ static int blk_disk(struct bh_blk_geometry *geometry)
     return result;
 }
 
+static int blk_model(const struct bh_blk_geometry *geometry)
+{
+    const struct bh_blk_setup setup = {
+        .device = &self.device,
+        .geometry = geometry,
+        .ops = self.disk != NULL ? &bh_disk_file_ops : &bh_disk_null_ops,
+        .disk = self.disk,
+        .requests = self.requests,
+        .request_count = REQUESTS,
+        .withheld = ~self.operations,
+        .filter = self.daemon.filter,
+        .refused = request_refused,
+    };
+    int result = bh_blk_init(&self.blk, &setup);
+    if (result != BH_OK) {
+        bh_log(BH_LOG_ERROR, "the disk's properties make no sense: %s", bh_error_name(result));
+    }
+    return result;
+}
+
 static int blk_open(const struct bh_daemon *daemon, struct bh_device **device)
 {
     struct bh_blk_geometry geometry = {.seg_max = SEG_MAX, .write_through = self.write_through};
@@ -197,15 +287,11 @@ static int blk_open(const struct bh_daemon *daemon, struct bh_device **device)
     if (result == BH_OK) {
         result = blk_room();
     }
-    if (result != BH_OK) {
-        return result;
+    if (result == BH_OK) {
+        memcpy(geometry.id, self.id, sizeof(geometry.id));
+        result = blk_model(&geometry);
     }
-    memcpy(geometry.id, self.id, sizeof(geometry.id));
-    result = bh_blk_init(&self.blk, &self.device, &geometry,
-                         self.disk != NULL ? &bh_disk_file_ops : &bh_disk_null_ops, self.disk,
-                         self.requests, REQUESTS);
     if (result != BH_OK) {
-        bh_log(BH_LOG_ERROR, "the disk's properties make no sense: %s", bh_error_name(result));
         return result;
     }
     const struct bh_device_setup setup = {
@@ -260,6 +346,7 @@ const struct bh_daemon_class bh_daemon_class = {
     .option_count = sizeof(blk_options) / sizeof(blk_options[0]),
     .features = blk_features,
     .notes = blk_notes,
+    .takes_filter = true,
     .check = blk_check,
     .open = blk_open,
     .requests = blk_requests,

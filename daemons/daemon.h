@@ -11,9 +11,11 @@
 #ifndef DAEMONS_DAEMON_H
 #define DAEMONS_DAEMON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bulkhead/device.h"
+#include "bulkhead/filter.h"
 #include "bulkhead/host_loop.h"
 
 /* How a daemon ends (documented in the man page). */
@@ -40,6 +42,7 @@ struct bh_daemon {
     struct bh_poller *poller;
     void (*stopped)(void *context); /* the device calls it when its resources are quiet */
     void *context;
+    const struct bh_filter *filter; /* for the model; NULL: there was no --filter */
 };
 
 struct bh_daemon_class {
@@ -47,6 +50,7 @@ struct bh_daemon_class {
     uint32_t option_count;
     const char *const *features; /* of the device type, by QEMU's vhost-user.json; ends with NULL */
     const char *notes;           /* for help and man page: a few sentences, lines of at most 80 */
+    bool takes_filter;           /* its model holds requests against daemon->filter */
 
     /* The options are complete: BH_OK, or BH_INVALID (logged). */
     int (*check)(void);
@@ -58,6 +62,9 @@ struct bh_daemon_class {
     void (*reload)(void);
     /* SIGWINCH, from whoever changed it: the size of a terminal is another. NULL: nothing. */
     void (*resized)(void);
+    /* SIGUSR1, from whoever changed the filter's page: what was held back may be allowed now. NULL:
+     * nothing is held back. */
+    void (*filter_changed)(void);
     /* Starts nothing more at the resources; calls daemon->stopped when nothing is under way. */
     void (*stop)(void);
     /* Frees what open made. */
@@ -66,6 +73,9 @@ struct bh_daemon_class {
 
 /* The device of this program. */
 extern const struct bh_daemon_class bh_daemon_class;
+
+/* The guest asked for `operation` (static text), which the policy does not allow: for the log. */
+void bh_daemon_refused(const char *operation);
 
 /* For `take`: descriptor `fd`, inherited, is used by an option. BH_INVALID: it is not open. */
 int bh_daemon_keep_fd(int fd);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of a daemon, the same for every device:
- *   options -> inherited descriptors closed -> resources open -> socket -> device and port made
- *   -> sandbox closed -> READY=1 -> serve -> (SIGTERM, SIGINT) drain, bounded -> exit 0
+ *   options -> inherited descriptors closed -> filter mapped -> resources open -> socket
+ *   -> device and port made -> sandbox closed -> READY=1 -> serve -> (SIGTERM, SIGINT) drain, bounded -> exit 0
  * It does not go to the background, and prints nothing but its log. SIGHUP: the device looks at its
- * resource again. SIGWINCH: at the size of its terminal.
+ * resource again. SIGWINCH: at the size of its terminal. SIGUSR1: at what its filter says now.
  */
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bulkhead/host_filter.h"
 #include "bulkhead/host_log.h"
 #include "bulkhead/host_loop.h"
 #include "bulkhead/host_notify.h"
@@ -18,6 +19,7 @@
 #include "bulkhead/vhost_user_backend.h"
 #include "daemon.h"
 #include "options.h"
+#include "refusals.h"
 #include "socket.h"
 
 #define PROGRAM     "bulkhead-" BH_DAEMON_NAME
@@ -39,6 +41,7 @@ static struct {
     struct bh_timer watchdog;
     struct bh_notify notify;
     struct bh_socket socket;
+    struct bh_filter filter;
     struct bh_device *device;
     struct bh_vu_backend *backend;
     bool ending;
@@ -89,6 +92,8 @@ static void signal_received(void *context, int number)
         call_device(bh_daemon_class.reload);
     } else if (number == SIGWINCH) {
         call_device(bh_daemon_class.resized);
+    } else if (number == SIGUSR1) {
+        call_device(bh_daemon_class.filter_changed);
     } else {
         end();
     }
@@ -167,7 +172,7 @@ static void connection_closed(void *context)
 
 static int start_events(void)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGWINCH};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGWINCH, SIGUSR1};
     int result = bh_loop_init(&self.loop);
     if (result != BH_OK) {
         return result;
@@ -180,6 +185,43 @@ static int start_events(void)
     }
     if (result == BH_OK) {
         result = bh_timer_init(&self.watchdog, poller, watchdog_expired, NULL);
+    }
+    if (result == BH_OK) {
+        result = bh_refusals_init(poller);
+    }
+    return result;
+}
+
+/* The mapping stays; the descriptor is not needed any more. */
+static int open_filter(int fd)
+{
+    const struct bh_filter_page *page = NULL;
+    int result = bh_filter_map(fd, &page);
+    switch (result) {
+    case BH_OK:
+        bh_filter_bind(&self.filter, page);
+        (void)close(fd);
+        break;
+    case BH_INVALID:
+        bh_log(BH_LOG_ERROR, "--filter: descriptor %d is no memory file of %u bytes", fd,
+               BH_FILTER_BYTES);
+        break;
+    case BH_DENIED:
+        bh_log(BH_LOG_ERROR,
+               "--filter: descriptor %d is not sealed: whoever holds it could change it. Seal it "
+               "against growing, shrinking, future writes and further seals",
+               fd);
+        break;
+    case BH_UNSUPPORTED:
+        bh_log(BH_LOG_ERROR,
+               "--filter: the page in descriptor %d has a form that this version does not know, "
+               "and would allow nothing: start it from the version that wrote the page",
+               fd);
+        break;
+    default:
+        bh_log(BH_LOG_ERROR, "--filter: descriptor %d cannot be mapped: %s", fd,
+               bh_error_name(result));
+        break;
     }
     return result;
 }
@@ -211,7 +253,11 @@ static int close_sandbox(enum bh_sandbox_mode mode)
 /* Everything up to the sandbox. Nothing of a guest is read yet: the loop does not run. */
 static int start(const struct bh_options *options, int inherited_fd)
 {
-    const struct bh_daemon daemon = {.poller = &self.loop.poller, .stopped = resources_stopped};
+    const struct bh_daemon daemon = {
+        .poller = &self.loop.poller,
+        .stopped = resources_stopped,
+        .filter = options->filter_fd >= 0 ? &self.filter : NULL,
+    };
     int result = start_events();
     if (result != BH_OK) {
         bh_log(BH_LOG_ERROR, "no event loop: %s", bh_error_name(result));
@@ -220,6 +266,12 @@ static int start(const struct bh_options *options, int inherited_fd)
     result = bh_notify_init(&self.notify);
     if (result != BH_OK) {
         bh_log(BH_LOG_WARNING, "the service manager cannot be told: %s", bh_error_name(result));
+    }
+    if (options->filter_fd >= 0) {
+        result = open_filter(options->filter_fd);
+        if (result != BH_OK) {
+            return result;
+        }
     }
     result = bh_daemon_class.open(&daemon, &self.device);
     if (result != BH_OK) {
@@ -284,6 +336,8 @@ static void finish(void)
     bh_device_flush(self.device);
     bh_vu_backend_destroy(self.backend);
     bh_daemon_class.close();
+    bh_filter_unmap(self.filter.page);
+    bh_refusals_finish();
     bh_notify_finish(&self.notify);
     bh_timer_finish(&self.watchdog);
     bh_timer_finish(&self.drain);

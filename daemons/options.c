@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bulkhead/error.h"
+#include "bulkhead/host_path.h"
 #include "daemon.h"
 
 #define PROGRAM      "bulkhead-" BH_DAEMON_NAME
@@ -21,9 +22,17 @@
 #define OPTIONS_MAX  32u
 #define NUMBER_BASE  10
 #define FIRST_DEVICE 256 /* getopt's values for options of the device begin here */
-#define FD_MAX       65535u
 
-enum common { SOCKET_PATH = 1, SOCKET_GROUP, FD, PRINT_CAPABILITIES, SANDBOX, HELP, VERSION };
+enum common {
+    SOCKET_PATH = 1,
+    SOCKET_GROUP,
+    FD,
+    FILTER,
+    PRINT_CAPABILITIES,
+    SANDBOX,
+    HELP,
+    VERSION,
+};
 
 static const struct {
     const char *name;
@@ -34,6 +43,7 @@ static const struct {
     {"socket-path", "PATH", "listen on a Unix socket at PATH; not together with --fd", SOCKET_PATH},
     {"socket-group", "GROUP", "let the members of GROUP connect to that socket too", SOCKET_GROUP},
     {"fd", "N", "serve on descriptor N: a listening or a connected Unix socket", FD},
+    {"filter", "N", "hold each request against the page in descriptor N, which may change", FILTER},
     {"sandbox", "MODE", "strict, best-effort (the default) or off", SANDBOX},
     {"print-capabilities", NULL, "print what the program can do as JSON, and exit",
      PRINT_CAPABILITIES},
@@ -56,13 +66,11 @@ int bh_daemon_keep_fd(int fd)
 
 int bh_daemon_keep_path(const char *path)
 {
-    static const char prefix[] = "/dev/fd/";
-    uint64_t number;
-    if (strncmp(path, prefix, sizeof(prefix) - 1u) != 0) {
-        return BH_OK;
+    int fd = bh_path_fd(path);
+    if (fd == BH_UNSUPPORTED) {
+        return BH_OK; /* it will be opened */
     }
-    int result = bh_daemon_number(path + sizeof(prefix) - 1u, 0, FD_MAX, &number);
-    return result == BH_OK ? bh_daemon_keep_fd((int)number) : result;
+    return fd >= 0 ? bh_daemon_keep_fd(fd) : fd;
 }
 
 /* Digits at the start of a text; false: none, or too many. */
@@ -128,7 +136,10 @@ static void print_help(void)
     }
     (void)printf("\nThe program:\n");
     for (uint32_t i = 0; i < COMMON_COUNT; i++) {
-        print_option(common_options[i].name, common_options[i].argument, common_options[i].help);
+        if (common_options[i].value != FILTER || bh_daemon_class.takes_filter) {
+            print_option(common_options[i].name, common_options[i].argument,
+                         common_options[i].help);
+        }
     }
     (void)printf("\n%s", bh_daemon_class.notes);
 }
@@ -176,13 +187,13 @@ static int read_sandbox(const char *value, enum bh_sandbox_mode *mode)
     return BH_INVALID;
 }
 
-static int read_fd(const char *value, struct bh_options *options)
+static int read_fd(const char *value, int *fd)
 {
     uint64_t number;
-    int result = bh_daemon_number(value, 0, FD_MAX, &number);
+    int result = bh_daemon_number(value, 0, BH_PATH_FD_MAX, &number);
     if (result == BH_OK) {
-        options->fd = (int)number;
-        result = bh_daemon_keep_fd(options->fd);
+        *fd = (int)number;
+        result = bh_daemon_keep_fd(*fd);
     }
     return result;
 }
@@ -199,7 +210,9 @@ static int take_common(enum common option, const char *value, struct bh_options 
         options->socket_group = value;
         return BH_OK;
     case FD:
-        return read_fd(value, options);
+        return read_fd(value, &options->fd);
+    case FILTER:
+        return read_fd(value, &options->filter_fd);
     case SANDBOX:
         return read_sandbox(value, &options->sandbox);
     case PRINT_CAPABILITIES:
@@ -250,6 +263,9 @@ static int check(const struct bh_options *options)
     if (options->socket_group != NULL && options->socket_path == NULL) {
         return usage("--socket-group", "only with --socket-path");
     }
+    if (options->filter_fd >= 0 && !bh_daemon_class.takes_filter) {
+        return usage("--filter", "no policy speaks of what this device does: leave it out");
+    }
     return bh_daemon_class.check() == BH_OK ? -1 : BH_EXIT_USAGE;
 }
 
@@ -258,7 +274,7 @@ int bh_options_read(int count, char **arguments, struct bh_options *options)
     struct option list[OPTIONS_MAX + 1u];
     int index = 0;
     int status = -1;
-    *options = (struct bh_options){.fd = -1, .sandbox = BH_SANDBOX_BEST_EFFORT};
+    *options = (struct bh_options){.fd = -1, .filter_fd = -1, .sandbox = BH_SANDBOX_BEST_EFFORT};
     current = options;
     if (wants_capabilities(count, arguments)) {
         print_capabilities();

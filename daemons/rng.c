@@ -35,6 +35,7 @@ static struct {
     struct bh_timer timer;
     struct bh_task task;
     struct bh_daemon daemon;
+    bool may_draw; /* what the log said last */
 } self;
 
 /* ------------------------------------------------------------------------------------------------
@@ -71,6 +72,9 @@ static const char rng_notes[] =
     "block device is refused: it would give the same bytes again. So is a device that\n"
     "is no source, or does not wait for its seed, such as /dev/urandom. While the\n"
     "source gives nothing the guest waits: it never gets bytes from anywhere else.\n"
+    "\n"
+    "While --filter does not allow it to read, the guest waits too; its requests are\n"
+    "served after SIGUSR1 as soon as it may.\n"
     "\n"
     "A guest that has had its SIZE waits for the next period, which begins with its\n"
     "first request after the last. SIZE may end in K, M, G or T.\n";
@@ -130,6 +134,24 @@ static void period_over(void *context)
     go_on(bh_rng_refill(&self.rng));
 }
 
+/* A guest that waits is worth a line: it looks like one whose source is broken. */
+static void tell_filter(void)
+{
+    bool may_draw =
+        self.daemon.filter == NULL || bh_filter_allows(self.daemon.filter, BH_ENTROPY_READ);
+    if (may_draw != self.may_draw) {
+        self.may_draw = may_draw;
+        bh_log(BH_LOG_NOTICE, may_draw ? "the guest may draw random bytes"
+                                       : "the guest may not draw random bytes: it waits");
+    }
+}
+
+static void filter_changed(void)
+{
+    tell_filter();
+    go_on(bh_rng_wake(&self.rng));
+}
+
 /* ------------------------------------------------------------------------------------------------
  * life */
 
@@ -159,13 +181,16 @@ static int rng_open(const struct bh_daemon *daemon, struct bh_device **device)
         .feature_mask = UINT64_MAX,
     };
     self.daemon = *daemon;
+    self.may_draw = true;
     int result = rng_resources();
     if (result == BH_OK) {
-        result = bh_rng_init(&self.rng, &self.device, &source_ops, NULL, self.max_bytes);
+        result =
+            bh_rng_init(&self.rng, &self.device, &source_ops, NULL, self.max_bytes, daemon->filter);
     }
     if (result != BH_OK) {
         return result;
     }
+    tell_filter();
     bh_span_pool_init(&self.pool, self.spans, &self.free_block, 1, CHAIN_SPANS);
     bh_queue_init(&self.queue, 0, QUEUE_SIZE, self.order, self.busy, &self.pool);
     bh_device_init(&self.device, &setup);
@@ -191,8 +216,10 @@ const struct bh_daemon_class bh_daemon_class = {
     .option_count = sizeof(rng_options) / sizeof(rng_options[0]),
     .features = rng_features,
     .notes = rng_notes,
+    .takes_filter = true,
     .check = rng_check,
     .open = rng_open,
+    .filter_changed = filter_changed,
     .stop = rng_stop,
     .close = rng_close,
 };

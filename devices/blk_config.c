@@ -5,6 +5,7 @@
  *
  * A write is answered only once it is durable when one of these holds (VIRTIO 1.4, 5.2.6.2):
  *   - the disk's owner asked for write-through;
+ *   - flushes are withheld from the driver, or refused at the moment (blk_internal.h);
  *   - the driver negotiated neither FLUSH nor CONFIG_WCE: it could never make a write stable;
  *   - it negotiated CONFIG_WCE and `writeback` is 0;
  *   - it negotiated CONFIG_WCE, and this process took its rings over from one that died: what it
@@ -33,31 +34,34 @@ uint64_t bh_blk_features(const struct bh_device *device)
 {
     const struct bh_blk *blk = device->class_data;
     const struct bh_blk_geometry *geometry = &blk->geometry;
-    uint64_t features = BH_BLK_F_SEG_MAX | BH_BLK_F_BLK_SIZE | BH_BLK_F_FLUSH | BH_BLK_F_TOPOLOGY;
+    uint64_t features = BH_BLK_F_SEG_MAX | BH_BLK_F_BLK_SIZE | BH_BLK_F_TOPOLOGY;
 
+    if ((blk->operations & BH_DISK_FLUSH) != 0u) {
+        features |= BH_BLK_F_FLUSH;
+    }
     if (geometry->size_max != 0u) {
         features |= BH_BLK_F_SIZE_MAX;
     }
     if (device->queue_count > 1u) {
         features |= BH_BLK_F_MQ;
     }
-    if (geometry->lifetime) {
+    if ((blk->operations & BH_DISK_LIFETIME) != 0u) {
         features |= BH_BLK_F_LIFETIME;
     }
-    if (geometry->read_only) {
+    if ((blk->operations & BH_DISK_WRITE) == 0u) {
         return features | BH_BLK_F_RO;
     }
     /* VIRTIO 1.4, 5.2.5.2: FLUSH must be offered with CONFIG_WCE, and the platform may mask it. */
-    if (!geometry->write_through && (device->feature_mask & BH_BLK_F_FLUSH) != 0u) {
+    if (!geometry->write_through && (features & device->feature_mask & BH_BLK_F_FLUSH) != 0u) {
         features |= BH_BLK_F_CONFIG_WCE;
     }
-    if (geometry->discard_max != 0u) {
+    if ((blk->operations & BH_DISK_DISCARD) != 0u) {
         features |= BH_BLK_F_DISCARD;
     }
     if (geometry->write_zeroes_max != 0u) {
         features |= BH_BLK_F_WRITE_ZEROES;
     }
-    if (geometry->secure_erase_max != 0u) {
+    if ((blk->operations & BH_DISK_ERASE) != 0u) {
         features |= BH_BLK_F_SECURE_ERASE;
     }
     return features;
@@ -140,7 +144,9 @@ static void fill_config(const struct bh_device *device, struct bh_blk_config *co
     config->min_io_size =
         BH_LE16(physical_blocks < UINT16_MAX ? (uint16_t)physical_blocks : UINT16_MAX);
     config->opt_io_size = BH_LE32(geometry->optimal_io_size >> block_exponent);
-    config->writeback = (!geometry->write_through && blk->writeback) ? 1u : 0u;
+    if (!geometry->write_through && (blk->operations & BH_DISK_FLUSH) != 0u) {
+        config->writeback = blk->writeback ? 1u : 0u;
+    }
     if ((offered & BH_BLK_F_MQ) != 0u) {
         config->num_queues = BH_LE16(device->queue_count);
     }
@@ -235,21 +241,38 @@ static void id_clean(char *id)
     }
 }
 
-int bh_blk_init(struct bh_blk *blk, struct bh_device *device,
-                const struct bh_blk_geometry *geometry, const struct bh_disk_ops *ops, void *disk,
-                struct bh_blk_request *requests, uint32_t request_count)
+/* What the driver may do at all: what the disk can, less what is withheld. Without WRITE neither
+ * DISCARD nor ERASE is offered or done, whatever stands here. */
+static uint32_t operations(const struct bh_blk_geometry *geometry, uint32_t withheld)
 {
-    if (!geometry_fits(geometry, ops) || request_count == 0u) {
+    uint32_t able = BH_DISK_READ | BH_DISK_FLUSH;
+
+    able |= geometry->read_only ? 0u : BH_DISK_WRITE;
+    able |= geometry->discard_max != 0u ? BH_DISK_DISCARD : 0u;
+    able |= geometry->secure_erase_max != 0u ? BH_DISK_ERASE : 0u;
+    able |= geometry->lifetime ? BH_DISK_LIFETIME : 0u;
+    return able & ~withheld;
+}
+
+int bh_blk_init(struct bh_blk *blk, const struct bh_blk_setup *setup)
+{
+    if (!geometry_fits(setup->geometry, setup->ops) || setup->request_count == 0u) {
         return BH_INVALID;
     }
     bh_fill(blk, 0, sizeof(*blk));
-    blk->device = device;
-    blk->disk_ops = ops;
-    blk->disk = disk;
-    blk->geometry = *geometry;
+    blk->device = setup->device;
+    blk->disk_ops = setup->ops;
+    blk->disk = setup->disk;
+    blk->geometry = *setup->geometry;
+    blk->operations = operations(setup->geometry, setup->withheld);
+    blk->on_refused = setup->refused;
+    blk->context = setup->context;
     blk->writeback = true;
     blk->durable = true;
+    if (setup->filter != NULL) {
+        blk->filter = *setup->filter;
+    }
     id_clean(blk->geometry.id);
-    bh_blk_requests_init(blk, requests, request_count);
+    bh_blk_requests_init(blk, setup->requests, setup->request_count);
     return BH_OK;
 }

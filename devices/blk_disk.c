@@ -36,6 +36,21 @@ void bh_blk_answer_result(struct bh_blk_request *request, int result)
     }
 }
 
+/* IOERR, although VIRTIO has UNSUPP for what a device does not support (VIRTIO 1.4, 5.2.6): it will
+ * be allowed again in another mode of the vehicle, and UNSUPP says of the disk that it cannot. Linux
+ * makes EOPNOTSUPP of it, which layers above its driver take for a property of the disk: they stop
+ * asking for good, or (a discard) call it a success. IOERR fails this request and says no more. */
+void bh_blk_deny(struct bh_blk_request *request, uint32_t operation)
+{
+    struct bh_blk *blk = request->blk;
+
+    blk->refused++;
+    bh_blk_refuse(request, BH_BLK_S_IOERR);
+    if (blk->on_refused != NULL) {
+        blk->on_refused(blk->context, operation);
+    }
+}
+
 void bh_blk_fail(struct bh_blk_request *request, const char *reason)
 {
     struct bh_blk *blk = request->blk;
@@ -88,7 +103,7 @@ static void segment_io_set(const struct bh_blk *blk, struct bh_blk_request *requ
     io->offset = segment->sector * BH_BLK_SECTOR;
     io->length = (uint64_t)segment->sector_count * BH_BLK_SECTOR;
     if (io->op == BH_DISK_OP_WRITE_ZEROES) {
-        io->durable = blk->durable;
+        io->durable = bh_blk_is_durable(blk, bh_blk_allowed(blk));
         io->unmap =
             blk->geometry.write_zeroes_unmap && (segment->flags & BH_BLK_SEGMENT_UNMAP) != 0u;
     } else if (io->op == BH_DISK_OP_SECURE_ERASE) {

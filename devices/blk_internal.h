@@ -66,6 +66,22 @@ void bh_blk_refuse(struct bh_blk_request *request, uint8_t status);
 void bh_blk_answer_result(struct bh_blk_request *request, int result);
 void bh_blk_fail(struct bh_blk_request *request, const char *reason);
 
+/* Ends a well-formed request for an operation that is not allowed. */
+void bh_blk_deny(struct bh_blk_request *request, uint32_t operation);
+
+/* The operations that are allowed now. */
+static inline uint32_t bh_blk_allowed(const struct bh_blk *blk)
+{
+    return blk->operations & bh_filter_operations(&blk->filter);
+}
+
+/* Whether a write must be durable when it is answered: also while the driver's flushes are refused,
+ * as it could not make the write stable itself. */
+static inline bool bh_blk_is_durable(const struct bh_blk *blk, uint32_t allowed)
+{
+    return blk->durable || (allowed & BH_DISK_FLUSH) == 0u;
+}
+
 /* The data of a read or write. */
 struct bh_blk_payload {
     struct bh_span *spans;
@@ -81,13 +97,19 @@ static inline void bh_blk_transfer(struct bh_blk *blk, struct bh_blk_request *re
                                    enum bh_disk_op op, uint64_t sector, struct bh_blk_payload data)
 {
     const struct bh_blk_geometry *geometry = &blk->geometry;
+    const uint32_t operation = op == BH_DISK_OP_WRITE ? BH_DISK_WRITE : BH_DISK_READ;
+    const uint32_t allowed = bh_blk_allowed(blk);
     struct bh_disk_io *io = &request->io;
 
     if (data.bytes % BH_BLK_SECTOR != 0u || !bh_blk_in_capacity(blk, sector, data.bytes) ||
-        data.count > geometry->seg_max || (op == BH_DISK_OP_WRITE && geometry->read_only) ||
+        data.count > geometry->seg_max ||
         (geometry->size_max != 0u &&
          !bh_blk_segments_fit(data.spans, data.count, geometry->size_max))) {
         bh_blk_refuse(request, BH_BLK_S_IOERR);
+        return;
+    }
+    if ((allowed & operation) == 0u) {
+        bh_blk_deny(request, operation);
         return;
     }
     if (data.bytes == 0u) {
@@ -95,7 +117,7 @@ static inline void bh_blk_transfer(struct bh_blk *blk, struct bh_blk_request *re
         return;
     }
     io->op = op;
-    io->durable = op == BH_DISK_OP_WRITE && blk->durable;
+    io->durable = op == BH_DISK_OP_WRITE && bh_blk_is_durable(blk, allowed);
     io->unmap = false;
     io->offset = sector * BH_BLK_SECTOR;
     io->length = data.bytes;

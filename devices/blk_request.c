@@ -52,11 +52,19 @@ static void read_or_write(struct bh_blk *blk, struct bh_blk_request *request, ui
 
 /* ---- requests without an address ---- */
 
-static void flush(struct bh_blk_request *request)
+static void flush(const struct bh_blk *blk, struct bh_blk_request *request)
 {
     /* A driver should send no data along; if it does, it is left alone. */
     request->written = request->chain.writable_bytes == 0u ? 1u : 0u;
-    if (request->blk->flush_failed) {
+    if ((blk->operations & BH_DISK_FLUSH) == 0u) {
+        bh_blk_refuse(request, BH_BLK_S_UNSUPP);
+        return;
+    }
+    if ((bh_blk_allowed(blk) & BH_DISK_FLUSH) == 0u) {
+        bh_blk_deny(request, BH_DISK_FLUSH);
+        return;
+    }
+    if (blk->flush_failed) {
         bh_blk_refuse(request, BH_BLK_S_IOERR);
         return;
     }
@@ -87,6 +95,10 @@ static void lifetime(const struct bh_blk *blk, struct bh_blk_request *request)
         bh_blk_refuse(request, BH_BLK_S_UNSUPP);
         return;
     }
+    if ((bh_blk_allowed(blk) & BH_DISK_LIFETIME) == 0u) {
+        bh_blk_deny(request, BH_DISK_LIFETIME);
+        return;
+    }
 
     int error = blk->disk_ops->lifetime(blk->disk, &wear);
 
@@ -105,8 +117,9 @@ static void lifetime(const struct bh_blk *blk, struct bh_blk_request *request)
 struct range_kind {
     uint64_t feature;
     enum bh_disk_op op;
-    uint32_t max;   /* bytes a segment */
-    uint32_t flags; /* that are allowed */
+    uint32_t operation; /* BH_DISK_*: what must be allowed */
+    uint32_t max;       /* bytes a segment */
+    uint32_t flags;     /* that are known */
 };
 
 static struct range_kind range_kind(const struct bh_blk *blk, uint32_t type)
@@ -114,13 +127,14 @@ static struct range_kind range_kind(const struct bh_blk *blk, uint32_t type)
     const struct bh_blk_geometry *geometry = &blk->geometry;
 
     if (type == BH_BLK_T_DISCARD) {
-        return (struct range_kind){BH_BLK_F_DISCARD, BH_DISK_OP_DISCARD, geometry->discard_max, 0};
+        return (struct range_kind){BH_BLK_F_DISCARD, BH_DISK_OP_DISCARD, BH_DISK_DISCARD,
+                                   geometry->discard_max, 0};
     }
     if (type == BH_BLK_T_WRITE_ZEROES) {
-        return (struct range_kind){BH_BLK_F_WRITE_ZEROES, BH_DISK_OP_WRITE_ZEROES,
+        return (struct range_kind){BH_BLK_F_WRITE_ZEROES, BH_DISK_OP_WRITE_ZEROES, BH_DISK_WRITE,
                                    geometry->write_zeroes_max, BH_BLK_SEGMENT_UNMAP};
     }
-    return (struct range_kind){BH_BLK_F_SECURE_ERASE, BH_DISK_OP_SECURE_ERASE,
+    return (struct range_kind){BH_BLK_F_SECURE_ERASE, BH_DISK_OP_SECURE_ERASE, BH_DISK_ERASE,
                                geometry->secure_erase_max, 0};
 }
 
@@ -161,7 +175,7 @@ static void range(struct bh_blk *blk, struct bh_blk_request *request, uint32_t t
     uint32_t count = chain->readable_bytes / size;
     uint8_t status;
 
-    if (blk->geometry.read_only) {
+    if ((blk->operations & BH_DISK_WRITE) == 0u) {
         status = BH_BLK_S_IOERR;
     } else if ((blk->device->features & kind.feature) == 0u) {
         status = BH_BLK_S_UNSUPP;
@@ -173,6 +187,10 @@ static void range(struct bh_blk *blk, struct bh_blk_request *request, uint32_t t
     }
     if (status != BH_BLK_S_OK) {
         bh_blk_refuse(request, status);
+        return;
+    }
+    if ((bh_blk_allowed(blk) & kind.operation) == 0u) {
+        bh_blk_deny(request, kind.operation);
         return;
     }
     request->written = 1;
@@ -193,7 +211,7 @@ void bh_blk_dispatch(struct bh_blk *blk, struct bh_blk_request *request, uint32_
         read_or_write(blk, request, type, sector);
         break;
     case BH_BLK_T_FLUSH:
-        flush(request);
+        flush(blk, request);
         break;
     case BH_BLK_T_GET_ID:
         answer_data(request, blk->geometry.id, BH_BLK_ID_LENGTH);

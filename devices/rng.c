@@ -4,7 +4,7 @@
  *
  * The life of a buffer:
  *   waiting    in its ring.
- *              the source has a byte, and the allowance has one left -> taken
+ *              the driver may draw, the source has a byte, and the allowance has one left -> taken
  *   taken      popped and looked at.
  *              device-readable, or without a byte to write -> the device needs a reset;
  *              else it is filled, as far as bytes are there -> answered
@@ -42,7 +42,8 @@ static void rng_config_read(const struct bh_device *device, uint32_t offset, voi
 /* Asks the source for what is missing to a full answer. Whether a buffer can be served. */
 static bool have_bytes(struct bh_rng *rng)
 {
-    if (rng->allowance != 0u && rng->left == 0u) {
+    if (!bh_filter_allows(&rng->filter, BH_ENTROPY_READ) ||
+        (rng->allowance != 0u && rng->left == 0u)) {
         return false;
     }
     if (rng->count < BH_RNG_BYTES_MAX) {
@@ -144,7 +145,7 @@ bool bh_rng_refill(struct bh_rng *rng)
 }
 
 int bh_rng_init(struct bh_rng *rng, struct bh_device *device, const struct bh_entropy_ops *ops,
-                void *source, uint64_t allowance)
+                void *source, uint64_t allowance, const struct bh_filter *filter)
 {
     if (allowance != 0u && ops->drawn == NULL) {
         return BH_INVALID;
@@ -155,6 +156,9 @@ int bh_rng_init(struct bh_rng *rng, struct bh_device *device, const struct bh_en
     rng->source = source;
     rng->allowance = allowance;
     rng->left = allowance;
+    if (filter != NULL) {
+        rng->filter = *filter;
+    }
     return BH_OK;
 }
 

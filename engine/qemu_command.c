@@ -135,8 +135,10 @@ static void add_machine(struct bh_qemu_command *command)
 static void region_name(const struct bh_qemu_command *command, uint32_t index, char name[64])
 {
     const struct bh_layout_region *region = &command->setup->layout->regions[index];
-    if (region->kind == BH_REGION_WINDOW) {
-        (void)snprintf(name, 64, "window-%s", guest_of(command)->devices[region->device].name.text);
+    const char *kind = region->kind == BH_REGION_WINDOW ? "window" : "reserved";
+    if (region->kind == BH_REGION_WINDOW || region->kind == BH_REGION_RESERVED) {
+        (void)snprintf(name, 64, "%s-%s", kind,
+                       guest_of(command)->devices[region->device].name.text);
     } else {
         (void)snprintf(name, 64, "ram");
     }
@@ -149,7 +151,8 @@ static void add_region(struct bh_qemu_command *command, uint32_t index)
     char fd[BH_QEMU_FD_TEXT];
     region_name(command, index, name);
     bh_qemu_add(command, "-object");
-    if (region->kind == BH_REGION_PRIVATE) {
+    /* What is reserved must be there, because memory has no gaps; nobody ever touches it. */
+    if (region->kind == BH_REGION_PRIVATE || region->kind == BH_REGION_RESERVED) {
         bh_qemu_add(command, "memory-backend-ram,id=%s,size=%" PRIu64, name, region->size);
         return;
     }
@@ -198,13 +201,26 @@ static void add_image(struct bh_qemu_command *command, int file, const char *nam
                 address);
 }
 
+/* QEMU puts the segments of an ELF file where the file says, which the layout has checked. */
+static void add_program(struct bh_qemu_command *command)
+{
+    char fd[BH_QEMU_FD_TEXT];
+    bh_qemu_add_fd(command, command->setup->images->elf_fd, "program", "", fd);
+    bh_qemu_add(command, "-device");
+    bh_qemu_add(command, "loader,file=/proc/self/fd/%s", fd);
+}
+
 /* Every address is the layout's, and the first instruction too: QEMU's own way of starting a kernel
  * chooses addresses by itself, and puts an initrd into a window. */
 static void add_placed_images(struct bh_qemu_command *command)
 {
     const struct bh_layout *layout = command->setup->layout;
     const struct bh_boot_images *images = command->setup->images;
-    add_image(command, images->kernel_fd, "kernel", layout->kernel.address);
+    if (guest_of(command)->boot.elf.text != NULL) {
+        add_program(command);
+    } else {
+        add_image(command, images->kernel_fd, "kernel", layout->kernel.address);
+    }
     if (layout->initrd.size != 0u) {
         add_image(command, images->initrd_fd, "initrd", layout->initrd.address);
     }
@@ -234,6 +250,9 @@ static void add_boot(struct bh_qemu_command *command)
     if (guest_of(command)->arch.value == BH_ARCH_ARM64) {
         add_placed_images(command);
         return;
+    }
+    if (boot->kernel.text == NULL) {
+        return; /* QEMU's own firmware, which boots from the disk that has the boot index */
     }
     add_file_option(command, "-kernel", images->kernel_fd, "kernel");
     if (boot->initrd.text != NULL) {

@@ -58,24 +58,29 @@ static void add_device(struct bh_qemu_command *command, uint32_t index)
     char fd[BH_QEMU_FD_TEXT];
     char options[OPTIONS_MAX];
 
+    if (front_end->mmio == NULL) {
+        /* Only `build` gets here, with what `run` refuses (the check `engine-device`). */
+        command->error = command->as_text ? command->error : BH_UNSUPPORTED;
+        return;
+    }
     bh_qemu_add_fd(command, command->as_text ? -1 : setup->device_fds[index], "device", name, fd);
     bh_qemu_add(command, "-chardev");
     bh_qemu_add(command, "socket,id=backend-%s,fd=%s", name, fd);
     front_end->options(device, options);
     /* A window works only with a driver that uses it: VIRTIO_F_ACCESS_PLATFORM is not
      * negotiable. */
-    const char *platform =
-        device->isolation.value == BH_ISOLATION_DIRECT ? ",iommu_platform=on" : "";
+    const char *platform = bh_layout_window(setup->layout, index) ? ",iommu_platform=on" : "";
+    const char *boots = guest->boot.boots == device ? ",bootindex=0" : "";
     bh_qemu_add(command, "-device");
     if (guest->arch.value == BH_ARCH_ARM64) {
-        bh_qemu_add(command, "%s,id=device-%s,chardev=backend-%s,bus=virtio-mmio-bus.%u%s%s",
-                    front_end->mmio, name, name, slot, platform, options);
+        bh_qemu_add(command, "%s,id=device-%s,chardev=backend-%s,bus=virtio-mmio-bus.%u%s%s%s",
+                    front_end->mmio, name, name, slot, platform, boots, options);
     } else {
         bh_qemu_add(
             command,
-            "%s,id=device-%s,chardev=backend-%s,bus=pcie.0,addr=0x%x.%u,multifunction=on%s%s",
+            "%s,id=device-%s,chardev=backend-%s,bus=pcie.0,addr=0x%x.%u,multifunction=on%s%s%s",
             front_end->pci, name, name, PCI_FIRST_DEVICE + slot / PCI_FUNCTIONS,
-            slot % PCI_FUNCTIONS, platform, options);
+            slot % PCI_FUNCTIONS, platform, boots, options);
     }
 }
 
@@ -95,6 +100,8 @@ void bh_qemu_add_devices(struct bh_qemu_command *command)
         bh_qemu_add(command, "virtio-mmio.force-legacy=false");
     }
     for (uint32_t i = 0; i < guest->device_count; i++) {
-        add_device(command, i);
+        if (!guest->devices[i].left_out) {
+            add_device(command, i);
+        }
     }
 }

@@ -11,18 +11,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
 
 #include "bulkhead/error.h"
+#include "bulkhead/host_entropy.h"
 #include "bulkhead/host_error.h"
 
 #define SECTOR_BYTES  512u
-#define MEM_MAJOR     1u   /* /dev/null, /dev/zero, /dev/urandom and others */
-#define RANDOM_MINOR  8u   /* of these, /dev/random: it waits for its seed */
 #define LOCK_WAIT_MS  500u /* what was killed lets go of its locks within this time */
 #define LOCK_PAUSE_MS 20u
 
@@ -105,17 +103,17 @@ static int refuse_errno(const struct attempt *attempt, int number)
 }
 
 /* The back end would refuse it too, but later, and in its own words. */
-static int check_source(const struct attempt *attempt, dev_t device)
+static int check_source(const struct attempt *attempt, const struct stat *status)
 {
-    if (major(device) != MEM_MAJOR || minor(device) == RANDOM_MINOR) {
+    const char *objection = bh_entropy_objection(status);
+    if (objection == NULL) {
         return BH_OK;
     }
-    bh_diagnostics_add(
-        attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
-        "%s is no source that waits for its seed\n"
-        "leave `source` out to use the kernel's generator, or name a hardware source, "
-        "such as /dev/hwrng",
-        attempt->path);
+    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
+                       "%s %s\n"
+                       "leave `source` out to use the kernel's generator, or name a hardware "
+                       "source, such as /dev/hwrng",
+                       attempt->path, objection);
     return BH_INVALID;
 }
 
@@ -124,7 +122,7 @@ static int check_kind(const struct attempt *attempt, const struct stat *status)
     mode_t mode = status->st_mode;
     bool disk = attempt->resource->type.value == BH_RESOURCE_DISK;
     if (disk ? S_ISREG(mode) || S_ISBLK(mode) : S_ISCHR(mode)) {
-        return disk ? BH_OK : check_source(attempt, status->st_rdev);
+        return disk ? BH_OK : check_source(attempt, status);
     }
     bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
                        "%s is %s\n%s", attempt->path, kind_name(mode),

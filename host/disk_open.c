@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -18,13 +17,12 @@
 
 #include "bulkhead/host_error.h"
 #include "bulkhead/host_log.h"
+#include "bulkhead/host_path.h"
 #include "disk.h"
 #include "disk_probe.h"
 
 #define LOCK_PAUSE_MS 20u
 #define LOCK_QUIET_MS 1000u /* a wait that is longer is worth a line in the log */
-
-static const char fd_prefix[] = "/dev/fd/";
 
 /* What kind of thing it is; devices that are no disks must not even be opened. */
 static int check_kind(const struct stat *status, const char *path)
@@ -125,13 +123,12 @@ static int adopt_fd(const char *path, int number, bool read_only, int *fd)
 
 static int open_resource(const struct bh_disk_setup *setup, int *fd)
 {
-    size_t prefix = sizeof(fd_prefix) - 1u;
-    if (strncmp(setup->path, fd_prefix, prefix) == 0) {
-        char *end;
-        long number = strtol(setup->path + prefix, &end, 10);
-        if (end != setup->path + prefix && *end == '\0' && number >= 0 && number < 65536) {
-            return adopt_fd(setup->path, (int)number, setup->read_only, fd);
-        }
+    int number = bh_path_fd(setup->path);
+    if (number >= 0) {
+        return adopt_fd(setup->path, number, setup->read_only, fd);
+    }
+    if (number == BH_INVALID) {
+        return report_errno(setup->path, "cannot be used", EBADF);
     }
     return open_path(setup->path, setup->read_only ? O_RDONLY : O_RDWR, fd);
 }

@@ -32,6 +32,7 @@
 #include "bulkhead/host_error.h"
 #include "bulkhead/host_log.h"
 #include "bulkhead/host_loop.h"
+#include "bulkhead/host_path.h"
 #include "ring.h"
 
 #define BUFFER      256u
@@ -71,8 +72,7 @@ static int report(const char *path, const char *what, int number)
     return bh_error_from_errno(number);
 }
 
-/* Why it cannot be a source; NULL: it can. */
-static const char *objection(const struct stat *status)
+const char *bh_entropy_objection(const struct stat *status)
 {
     if (S_ISREG(status->st_mode) || S_ISBLK(status->st_mode)) {
         return "would give the same bytes again";
@@ -88,7 +88,7 @@ static const char *objection(const struct stat *status)
 
 static int check_kind(const char *path, const struct stat *status)
 {
-    const char *why = objection(status);
+    const char *why = bh_entropy_objection(status);
     if (why != NULL) {
         bh_log(BH_LOG_ERROR, "%s: %s", path, why);
         return BH_INVALID;
@@ -112,25 +112,14 @@ static int open_path(const char *path, int *fd)
     return *fd >= 0 ? BH_OK : report(path, "cannot be opened", errno);
 }
 
-/* A descriptor that was handed over as /dev/fd/N; -1: it is another path. */
-static int handed_over(const char *path)
-{
-    static const char prefix[] = "/dev/fd/";
-    char *end;
-    if (strncmp(path, prefix, sizeof(prefix) - 1u) != 0) {
-        return -1;
-    }
-    const char *digits = path + sizeof(prefix) - 1u;
-    long number = strtol(digits, &end, 10);
-    return end != digits && *end == '\0' && number >= 0 && number < 65536 ? (int)number : -1;
-}
-
 static int open_source(const char *path, int *fd)
 {
     struct stat status;
-    *fd = handed_over(path);
-    if (*fd < 0) {
-        int result = open_path(path, fd);
+    int number = bh_path_fd(path);
+    *fd = number >= 0 ? number : -1;
+    if (number < 0) {
+        int result =
+            number == BH_INVALID ? report(path, "cannot be used", EBADF) : open_path(path, fd);
         if (result != BH_OK) {
             return result;
         }

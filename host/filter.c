@@ -134,11 +134,12 @@ int bh_filter_map(int fd, const struct bh_filter_page **page)
     if (mapped == MAP_FAILED) {
         return bh_error_from_errno(errno);
     }
-    *page = mapped;
-    if (__atomic_load_n(&(*page)->magic, __ATOMIC_RELAXED) != BH_FILTER_MAGIC) {
-        bh_filter_unmap(*page);
+    const struct bh_filter_page *found = mapped;
+    if (__atomic_load_n(&found->magic, __ATOMIC_RELAXED) != BH_FILTER_MAGIC) {
+        (void)munmap(mapped, BH_FILTER_BYTES);
         return BH_UNSUPPORTED;
     }
+    *page = found;
     return BH_OK;
 }
 

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -23,11 +22,10 @@
 
 #include "bulkhead/host_error.h"
 #include "bulkhead/host_log.h"
+#include "bulkhead/host_path.h"
 
 #define PAGE       4096u
 #define TOUCH_MOST ((size_t)256 * PAGE)
-
-static const char fd_prefix[] = "/dev/fd/";
 
 _Static_assert(sizeof(struct bh_span) == sizeof(struct iovec),
                "spans go to the kernel as they are");
@@ -210,11 +208,10 @@ static int reopen(const char *path, int *fd)
                : refuse(path, "cannot be used", errno);
 }
 
-/* Descriptor N of /dev/fd/N; the option that named it has checked that it is one. */
+/* The descriptor that the path names is in *fd. */
 static int open_inherited(struct bh_terminal *terminal, int *fd)
 {
     const char *path = terminal->setup.path;
-    *fd = (int)strtol(path + sizeof(fd_prefix) - 1u, NULL, 10);
     terminal->tty = isatty(*fd) == 1;
     if (terminal->tty) {
         return reopen(path, fd);
@@ -246,6 +243,16 @@ static int open_path(struct bh_terminal *terminal, int *fd)
     return BH_OK;
 }
 
+static int open_any(struct bh_terminal *terminal, int *fd)
+{
+    int number = bh_path_fd(terminal->setup.path);
+    if (number == BH_INVALID) {
+        return refuse(terminal->setup.path, "cannot be used", EBADF);
+    }
+    *fd = number >= 0 ? number : -1;
+    return number >= 0 ? open_inherited(terminal, fd) : open_path(terminal, fd);
+}
+
 /* The guest's terminal driver does all that the host's would do. */
 static int make_raw(struct bh_terminal *terminal)
 {
@@ -268,8 +275,7 @@ int bh_terminal_open(struct bh_terminal *terminal, const struct bh_terminal_setu
         .room = {.fd = -1, .ready = room_ready, .context = terminal, .room = true},
         .again = {.run = run_again, .context = terminal},
     };
-    bool inherited = strncmp(setup->path, fd_prefix, sizeof(fd_prefix) - 1u) == 0;
-    int result = inherited ? open_inherited(terminal, &fd) : open_path(terminal, &fd);
+    int result = open_any(terminal, &fd);
     terminal->input.fd = fd;
     if (result == BH_OK) {
         terminal->room.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

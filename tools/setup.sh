@@ -9,7 +9,7 @@ set -eu
 packages=(
     # building
     git ca-certificates python3 meson ninja-build pkg-config binutils gcc clang llvm libclang-rt-14-dev libc6-dev
-    linux-libc-dev liburing-dev libseccomp-dev libyaml-dev libfdt-dev libjansson-dev libssl-dev libcmocka-dev scdoc
+    linux-libc-dev liburing-dev libseccomp-dev libyaml-dev libfdt-dev libjansson-dev libssl-dev libp11-kit-dev libcmocka-dev scdoc
     # checking
     clang-format clang-tidy cppcheck valgrind
     # freestanding builds
@@ -17,6 +17,8 @@ packages=(
     # guests and third-party back ends and front ends
     qemu-system-arm qemu-system-x86 qemu-utils qemu-system-common e2fsprogs mtools device-tree-compiler
     u-boot-qemu qemu-efi-aarch64
+    # a token in software, and keys on it
+    openssl softhsm2 opensc
     # the guest kernel
     make bc flex bison xz-utils
 )

@@ -4,6 +4,11 @@
  * behind it. The model checks every request (bounds, flags, limits, rights) and hands the disk byte
  * ranges and spans; the disk answers with bh_blk_done. Neither knows the other's insides.
  *
+ * What the driver may do is decided twice. What it never may (`withheld`) is not offered. What it
+ * may do now and not at another time stands in a filter, and each request is held against that when
+ * it is taken from its ring; one that is not allowed is completed with IOERR, changes nothing and
+ * moves nothing, and the platform is told.
+ *
  * Thread: one thread for a device and its disk. Ownership: all memory is the caller's.
  */
 #ifndef BULKHEAD_BLK_H
@@ -13,6 +18,8 @@
 #include <stdint.h>
 
 #include "bulkhead/device.h"
+#include "bulkhead/filter.h"
+#include "bulkhead/operations.h"
 #include "bulkhead/virtio_blk.h"
 
 /* ---- the disk ---- */
@@ -94,6 +101,12 @@ struct bh_blk {
     const struct bh_disk_ops *disk_ops;
     void *disk;
     struct bh_blk_geometry geometry;
+    struct bh_filter filter;
+    uint32_t
+        operations;   /* that the driver may do at all: what the disk can, less what is withheld */
+    uint64_t refused; /* requests that were not allowed, so far */
+    void (*on_refused)(void *context, uint32_t operation);
+    void *context;
     struct bh_blk_request *free;          /* a list: the one used last comes first */
     struct bh_blk_request *waiting;       /* those the disk had no room for, oldest first */
     struct bh_blk_request **waiting_last; /* where the next one is linked in */
@@ -101,7 +114,7 @@ struct bh_blk {
     uint16_t turn;     /* the queue that comes first when the model goes on after starving */
     bool writeback;    /* the cache mode that the driver sees and sets */
     bool mode_known;   /* the driver that is served now has read or set its cache mode here */
-    bool durable;      /* the next write must be durable: follows from features and cache mode */
+    bool durable;      /* every write must be durable: follows from features and cache mode */
     bool flush_failed; /* every flush fails from here to the next reset: what was lost stays lost */
     bool starved;      /* a serve ended for want of a request, memory or the disk: go on after a
                        completion */
@@ -126,12 +139,27 @@ struct bh_blk_request {
 
 extern const struct bh_device_class bh_blk_class;
 
-/* Makes the model of `device`; before bh_device_init, which takes setup->class = &bh_blk_class and
- * setup->class_data = blk. Geometry is copied. `requests`: request_count (not 0) of them, as long
- * as the device lives. BH_INVALID: the geometry breaks a range above, or there is no request. */
-int bh_blk_init(struct bh_blk *blk, struct bh_device *device,
-                const struct bh_blk_geometry *geometry, const struct bh_disk_ops *ops, void *disk,
-                struct bh_blk_request *requests, uint32_t request_count);
+/* What bh_blk_init needs. */
+struct bh_blk_setup {
+    struct bh_device *device;
+    const struct bh_blk_geometry *geometry; /* copied */
+    const struct bh_disk_ops *ops;
+    void *disk;
+    struct bh_blk_request
+        *requests; /* request_count (not 0) of them, as long as the device lives */
+    uint32_t request_count;
+    /* BH_DISK_*: what the driver never may. Features for it are not offered. Without WRITE the disk
+     * is read-only, so that DISCARD and ERASE go with it; without FLUSH every write is durable. */
+    uint32_t withheld;
+    const struct bh_filter *filter; /* what it may do now; copied. NULL: all that is offered */
+    /* A request for this operation (one of BH_DISK_*) was not allowed. NULL: nobody asks. */
+    void (*refused)(void *context, uint32_t operation);
+    void *context;
+};
+
+/* Makes the model of setup->device; before bh_device_init, which takes class = &bh_blk_class and
+ * class_data = blk. BH_INVALID: the geometry breaks a range above, or there is no request. */
+int bh_blk_init(struct bh_blk *blk, const struct bh_blk_setup *setup);
 
 /* The disk's size changed (bytes, rounded down to 512): the driver is told (VIRTIO 1.4, 5.2.6.2).
  * Operations at the disk finish as they can; those still to be started must fit the new size. */

@@ -70,6 +70,10 @@ struct bh_machine_setup {
 int bh_engine_find(struct bh_engine *engine, const struct bh_platform *platform,
                    const struct bh_guest *guest, struct bh_diagnostics *diagnostics);
 
+/* Whether the engine can place the guest exactly as the layout says; if not, it is said. Call it once
+ * the layout is made, before anything is started. BH_OK, BH_UNSUPPORTED. */
+int bh_machine_can_place(const struct bh_layout *layout, struct bh_diagnostics *diagnostics);
+
 /* Starts the engine with the guest. Descriptors stay the caller's, who closes its copies after it.
  * BH_OK: events follow. Otherwise nothing is left; the log says why. */
 int bh_machine_create(struct bh_machine **machine, const struct bh_machine_setup *setup);

@@ -20,6 +20,7 @@
 #define BULKHEAD_FILTER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BH_FILTER_MAGIC      UINT32_C(0x31664842) /* "BHf1" */

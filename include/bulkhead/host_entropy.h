@@ -26,10 +26,16 @@ struct bh_entropy_setup {
 };
 
 struct bh_entropy;
+struct stat;
 
-/* Opens the source and names it in the log, or says what is wrong. What would give the same
- * bytes again (files, block devices) or bytes that nobody vouches for (/dev/zero, /dev/urandom,
- * which does not wait for its seed) is refused: BH_INVALID. BH_GONE: there is no such thing;
+/* Why what `status` describes (fstat) cannot be a source, as the end of a sentence that begins with
+ * its name: it would give the same bytes again (a file, a block device), gives none, or gives bytes
+ * that nobody vouches for (/dev/zero; /dev/urandom, which does not wait for its seed). NULL: it
+ * can. Any thread. */
+const char *bh_entropy_objection(const struct stat *status);
+
+/* Opens the source and names it in the log, or says what is wrong. What there is an objection to is
+ * refused: BH_INVALID. BH_GONE: there is no such thing;
  * BH_DENIED: no right to read; BH_UNSUPPORTED: no io_uring, or no getrandom; BH_NO_MEMORY,
  * BH_LIMIT, BH_IO. */
 int bh_entropy_create(struct bh_entropy **entropy, const struct bh_entropy_setup *setup);

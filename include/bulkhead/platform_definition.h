@@ -355,6 +355,8 @@ struct bh_definition_file {
     const char *folder; /* absolute: what relative paths in it belong to */
 };
 
+struct bh_index;
+
 struct bh_platform {
     struct bh_text name;
     struct bh_host host;
@@ -370,11 +372,12 @@ struct bh_platform {
     uint32_t assertion_count;
     struct bh_definition_file files[BH_FILES_MAX]; /* [0] is the definition; bh_origin.file */
     uint32_t file_count;
+    struct bh_index *index; /* platform/definition/index.h: what names mean, sorted */
 };
 
 /* Reads and checks the definition at `path`: syntax, keys, types, ranges, names, references, and
  * the named checks that need no file but the definition and what it includes. What is wrong goes
- * to `diagnostics`, warnings too. BH_OK and *platform; BH_GONE: no such file, BH_DENIED: no
+ * to `diagnostics`, warnings too; those of one definition, whose files they number. BH_OK and *platform; BH_GONE: no such file, BH_DENIED: no
  * right, BH_IO, BH_NO_MEMORY, BH_LIMIT: too large (all of them said in `diagnostics`); BH_INVALID:
  * there are errors. */
 int bh_platform_read(struct bh_platform **platform, const char *path,
@@ -418,8 +421,8 @@ const char *bh_check_page(const char *name);
 /* The reference of all keys and checks, in scdoc's markup: the body of bulkhead.yaml(5). */
 void bh_schema_print(FILE *to);
 
-/* The table of keys as a JSON Schema (2020-12), for editors. */
-void bh_schema_print_json(FILE *to);
+/* The table of keys as a JSON Schema (2020-12), for editors. BH_NO_MEMORY: nothing is printed. */
+int bh_schema_print_json(FILE *to);
 
 /* Whether the guest's RAM is shared as a whole: it has an `open` or a `bounce` device. */
 bool bh_guest_is_open(const struct bh_guest *guest);

@@ -59,7 +59,8 @@ int bh_diagnostics_rule(struct bh_diagnostics *diagnostics, const char *check, e
 
 /* Adds one. `check` is the stable name of what found it, static text ("memory-size"). The first
  * line of the formatted text says what is wrong; the lines after it say what to do, one each.
- * Beyond 100 they are counted only. */
+ * Beyond 100 they are counted only. What was found in the same words at the same place before is
+ * the same finding: it gets a note for each use of the place. */
 void bh_diagnostics_add(struct bh_diagnostics *diagnostics, enum bh_severity severity,
                         const char *check, struct bh_origin origin, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
@@ -68,6 +69,9 @@ void bh_diagnostics_add(struct bh_diagnostics *diagnostics, enum bh_severity sev
  * most 64 notes for one finding. */
 void bh_diagnostics_note(struct bh_diagnostics *diagnostics, struct bh_origin origin,
                          const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Whether what is added now is only counted: then looking for a suggestion is in vain. */
+bool bh_diagnostics_full(const struct bh_diagnostics *diagnostics);
 
 uint32_t bh_diagnostics_errors(const struct bh_diagnostics *diagnostics);
 uint32_t bh_diagnostics_warnings(const struct bh_diagnostics *diagnostics);

@@ -5,11 +5,15 @@
  * Data flows are what the policy permits: a guest writes a resource, a guest reads it. Two guests
  * meet in a resource only where what one may send and what the other may receive overlap (CAN
  * identifiers, lines, addresses). A guest may pass on whatever it gets, so flows are transitive.
+ * Each mode is looked at by itself. Over a change of mode data flows too: a guest remembers, and some
+ * resources keep what was written; that is asked for with BH_MODES_ALL.
  * What must be trusted for that to be all (engine, host kernel, shared processors, hardware that
  * masters memory, `open` back ends) is no data flow, and is listed for each guest.
  *
  * Outside of the graph: what is connected to a resource beyond the host (the other nodes of a CAN
  * bus, a network). The report says so.
+ *
+ * docs/flows.md has the same for people, with examples.
  *
  * Thread: one. Ownership: results are the caller's memory and refer to the platform.
  */
@@ -17,6 +21,13 @@
 #define BULKHEAD_PLATFORM_FLOW_H
 
 #include "bulkhead/platform_policy.h"
+
+/* What flows are found in: a graph for each mode, made when it is first asked for. */
+struct bh_flow;
+
+/* For a platform that was read without an error, which it refers to. BH_OK; BH_NO_MEMORY. */
+int bh_flow_create(struct bh_flow **flow, const struct bh_platform *platform);
+void bh_flow_destroy(struct bh_flow *flow); /* NULL: nothing */
 
 /* A guest or a resource. */
 struct bh_flow_node {
@@ -31,7 +42,10 @@ struct bh_flow_step {
     const struct bh_device_definition *device; /* of the guest, that it goes through */
     const struct bh_policy_line *line;         /* that permits it */
     uint32_t operations;                       /* of that line, that make it flow this way */
-    struct bh_range numbers; /* an overlap that it is possible with; all: 0 to UINT32_MAX */
+    /* An overlap that it is possible with, without `at`; all: 0 to UINT32_MAX. The step into a
+     * resource and the step out of it have the same. */
+    struct bh_range numbers;
+    uint32_t mode; /* that it is possible in */
 };
 
 #define BH_FLOW_STEPS_MAX (2u * BH_GUESTS_MAX + 2u)
@@ -45,13 +59,17 @@ struct bh_flow_path {
 bool bh_flow_node_find(struct bh_flow_node *node, const struct bh_platform *platform,
                        const char *name);
 
-/* A shortest path from one to the other in `mode` that does not pass guest `without` (NULL: any
- * may be passed). BH_OK: path->count is 0 if there is none; BH_NO_MEMORY. */
-int bh_flow_find(struct bh_flow_path *path, const struct bh_platform *platform,
-                 const struct bh_flow_node *from, const struct bh_flow_node *to,
-                 const struct bh_guest *without, uint32_t mode);
+/* A shortest path from one to the other in `mode` (BH_MODES_ALL: over any changes of mode) that does not pass guest `without` (NULL: any
+ * may be passed); of several the one by the guests and devices that stand first in the definition.
+ * From a node to itself there is none. BH_OK: path->count is 0 if there is none; BH_NO_MEMORY. */
+int bh_flow_find(struct bh_flow_path *path, struct bh_flow *flow, const struct bh_flow_node *from,
+                 const struct bh_flow_node *to, const struct bh_guest *without, uint32_t mode);
 
-/* One hop in words, a line: "ivi may write ivi-disk through its device root". `size` bytes. */
+const char *bh_flow_node_name(const struct bh_flow_node *node);
+
+/* One hop in words, a line: "ivi -> body-can: ivi may send (ids 0x100-0x1ff) through its device
+ * body". `size` bytes; BH_STEP_BYTES hold any. */
+#define BH_STEP_BYTES 320u
 void bh_flow_step_text(const struct bh_flow_step *step, char *to, size_t size);
 
 /* Everything between two nodes, for people, in each mode: the paths both ways with the lines of
@@ -65,12 +83,13 @@ int bh_flow_explain(const struct bh_platform *platform, const char *a, const cha
 
 enum bh_verdict { BH_VERDICT_HOLDS, BH_VERDICT_VIOLATED };
 
-/* Decides an assertion in one mode it is made for. `path` gets the way that violates it, where
- * there is one (no-flow, only-through). `why` (BH_WHY_BYTES) gets the reason in a line, either way. BH_NO_MEMORY. */
+/* Decides an assertion in one mode it is made for; no-flow and only-through that are made for all
+ * modes: for BH_MODES_ALL too, over changes of mode. `path` gets the way that violates it, where
+ * there is one (no-flow, only-through). `why` (BH_WHY_BYTES) gets the reason in a line, either
+ * way. BH_OK; BH_GONE: it names what is not there; BH_NO_MEMORY. */
 #define BH_WHY_BYTES 256u
 int bh_assertion_decide(enum bh_verdict *verdict, struct bh_flow_path *path, char *why,
-                        const struct bh_platform *platform, const struct bh_assertion *assertion,
-                        uint32_t mode);
+                        struct bh_flow *flow, const struct bh_assertion *assertion, uint32_t mode);
 
 /* The assertion in words: "no flow from ivi to cluster". */
 void bh_assertion_text(const struct bh_assertion *assertion, char *to, size_t size);

@@ -9,9 +9,12 @@
  * and the edges of the flow analysis (platform_flow.h).
  *
  * Default: denied. A line allows for its guest, its resource, its numbers, in its modes; a `deny`
- * takes away from whatever lines allow.
+ * takes away from whatever lines allow. A resource that is read-only is not written to, whatever
+ * the lines say.
  *
- * Thread: one. Ownership: nothing is allocated; a platform that was read without an error.
+ * Thread: one. Ownership: nothing is allocated. For a platform that was read without an error; the
+ * checks may ask too, once they know which guest and resource each line is about and what its words
+ * mean.
  */
 #ifndef BULKHEAD_PLATFORM_POLICY_H
 #define BULKHEAD_PLATFORM_POLICY_H
@@ -32,17 +35,33 @@ struct bh_operation {
     uint32_t bit;   /* operations.h */
     uint32_t flows; /* BH_FLOW_* */
     uint32_t rights;
+    /* The operations by which another guest gets what goes to the resource by this one: bits;
+     * 0: none, whatever is asked for comes back to who asked. */
+    uint32_t reaches;
     const char *doc; /* "read blocks" */
 };
 
 /* Operation `index` (from 0) of a type of resource; NULL: there are no more. */
 const struct bh_operation *bh_operation_at(uint32_t resource_type, size_t index);
 
+/* The bit of an operation by its word; false: the type has no such operation. */
+bool bh_operation_find(uint32_t resource_type, const char *word, uint32_t *bit);
+
+/* The words of a type, for suggestions; `context` is a uint32_t, the type. NULL: no more. */
+const char *bh_operation_word(const void *context, size_t index);
+
 /* The numbers that its operations hold for; BH_NUMBERS_NONE: they have none. */
 enum bh_number_kind bh_resource_numbers(uint32_t resource_type);
 
+/* Whether what goes to it stays there, for who comes later; false: who is not there misses it. */
+bool bh_resource_keeps(uint32_t resource_type);
+
 /* The operations of a mask in words: "read, write"; "nothing". `size` bytes. */
 void bh_operations_text(uint32_t resource_type, uint32_t operations, char *to, size_t size);
+
+/* Numbers in words: "ids 0x100-0x1ff", "line 7"; nothing where all are meant, or there are none. */
+void bh_numbers_text(enum bh_number_kind kind, uint32_t first, uint32_t last, char *to,
+                     size_t size);
 
 /* Of all lines that hold in `mode` (index in platform->modes): what the guest may do with the
  * resource, for some number at least. BH_MODES_ALL: in any mode. */
@@ -50,10 +69,17 @@ void bh_operations_text(uint32_t resource_type, uint32_t operations, char *to, s
 uint32_t bh_policy_operations(const struct bh_platform *platform, const struct bh_guest *guest,
                               const struct bh_resource *resource, uint32_t mode);
 
+/* The same for one number, in one mode; a type without numbers: any. */
+uint32_t bh_policy_operations_for(const struct bh_platform *platform, const struct bh_guest *guest,
+                                  const struct bh_resource *resource, uint32_t mode,
+                                  uint32_t number);
+
 /* The rights that these operations need: BH_RIGHT_*. */
 uint32_t bh_policy_rights(uint32_t resource_type, uint32_t operations);
 
 #define BH_ALLOWANCE_RANGES_MAX 250u
+/* Ranges that the lines of one guest and resource may have together, as written, in one mode. */
+#define BH_POLICY_RANGES_MAX 1024u
 
 struct bh_allowed_range {
     uint32_t first;
@@ -74,8 +100,9 @@ struct bh_allowance {
     uint64_t restarts_per_minute;
 };
 
-/* BH_OK; BH_LIMIT: more ranges than fit (the check policy-ranges says so before). A device without a
- * resource is allowed everything. */
+/* BH_OK; BH_LIMIT: more ranges than fit, or than BH_POLICY_RANGES_MAX were written (the check
+ * policy-ranges says so before), and nothing is allowed. A device without a resource is allowed
+ * everything. `mode` is one mode. */
 int bh_allowance_make(struct bh_allowance *allowance, const struct bh_platform *platform,
                       const struct bh_guest *guest, const struct bh_device_definition *device,
                       uint32_t mode);

@@ -1,144 +1,48 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks of resources: who uses them, and whether they can be shared. They look at the definition,
- * not at the files that it names.
+ * Checks of resources one by one: that devices can use them, that somebody does, that no two are
+ * the same. Sharing is check_shared.c's. They look at the definition, not at what it names.
  */
-#include <inttypes.h>
-#include <stdio.h>
+#include "bulkhead/platform_policy.h"
+
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
-#include "platform/definition/text.h"
 
-/* The next device of the platform after (*guest, *device), in the order of the file; NULL: none.
- * Begin with both 0. */
-static struct bh_device_definition *device_next(const struct bh_platform *platform, uint32_t *guest,
-                                                uint32_t *device)
+/* ------------------------------------------------------------------------------- resource-type */
+
+static void check_type(struct bh_reader *reader, struct bh_guest *guest,
+                       struct bh_device_definition *device)
 {
-    while (*guest < platform->guest_count) {
-        if (*device < platform->guests[*guest].device_count) {
-            return &platform->guests[*guest].devices[(*device)++];
-        }
-        (*guest)++;
-        *device = 0;
-    }
-    return NULL;
-}
+    uint32_t needs = bh_device_kind(device->type.value).resource;
 
-static const char *resource_name_at(const void *context, size_t index)
-{
-    const struct bh_platform *platform = context;
-
-    return index < platform->resource_count ? platform->resources[index].name.text : NULL;
-}
-
-static const struct bh_resource *resource_find(const struct bh_platform *platform, const char *name)
-{
-    for (uint32_t i = 0; i < platform->resource_count; i++) {
-        if (strcmp(platform->resources[i].name.text, name) == 0) {
-            return &platform->resources[i];
-        }
-    }
-    return NULL;
-}
-
-void bh_check_reference(struct bh_reader *reader, struct bh_platform *platform)
-{
-    struct bh_device_definition *device;
-    uint32_t guest = 0;
-    uint32_t next = 0;
-
-    while ((device = device_next(platform, &guest, &next)) != NULL) {
-        const char *near;
-
-        if (device->resource.text == NULL) {
-            continue;
-        }
-        device->uses = resource_find(platform, device->resource.text);
-        if (device->uses != NULL) {
-            continue;
-        }
-        near = bh_suggest(device->resource.text, resource_name_at, platform);
-        BH_SAY(reader, "reference", device->resource.at, "there is no resource %s\n%s%s%s",
-               device->resource.text, near == NULL ? "add it below resources" : "did you mean ",
-               near == NULL ? "" : near, near == NULL ? "" : "?");
+    (void)guest;
+    if (device->uses != NULL && device->uses->type.value != needs) {
+        BH_SAY(reader, "resource-type", device->resource.at,
+               "%s is a resource of type %s, and %s devices need type %s\n"
+               "write the name of one of that type, or change the type of the device",
+               device->resource.text, bh_resource_type_name(device->uses->type.value),
+               bh_device_type_name(device->type.value), bh_resource_type_name(needs));
+        bh_diagnostics_note(reader->diagnostics, device->uses->type.at, "here %s is of type %s",
+                            device->resource.text, bh_resource_type_name(device->uses->type.value));
     }
 }
 
 void bh_check_resource_type(struct bh_reader *reader, struct bh_platform *platform)
 {
-    static const uint32_t needs[BH_DEVICE_TYPES] = {
-        [BH_DEVICE_BLK] = BH_RESOURCE_DISK,
-        [BH_DEVICE_RNG] = BH_RESOURCE_ENTROPY,
-    };
-    const struct bh_device_definition *device;
-    uint32_t guest = 0;
-    uint32_t next = 0;
-
-    while ((device = device_next(platform, &guest, &next)) != NULL) {
-        uint32_t need = needs[device->type.value];
-
-        if (device->uses != NULL && device->uses->type.value != need) {
-            BH_SAY(reader, "resource-type", device->resource.at,
-                   "%s is a resource of type %s, and %s devices need type %s\n"
-                   "the resource stands in line %" PRIu32,
-                   device->resource.text, bh_words_resource[device->uses->type.value].word,
-                   bh_device_type_name(device->type.value), bh_words_resource[need].word,
-                   device->uses->name.at.line);
-        }
-    }
+    bh_each_device(reader, platform, check_type);
 }
 
-/* The first device that uses a resource; NULL: none. */
-static const struct bh_device_definition *first_user(const struct bh_platform *platform,
-                                                     const struct bh_resource *resource,
-                                                     const struct bh_guest **owner)
-{
-    const struct bh_device_definition *device;
-    uint32_t guest = 0;
-    uint32_t next = 0;
-
-    while ((device = device_next(platform, &guest, &next)) != NULL) {
-        if (device->uses == resource) {
-            *owner = &platform->guests[guest];
-            return device;
-        }
-    }
-    return NULL;
-}
-
-void bh_check_resource_shared(struct bh_reader *reader, struct bh_platform *platform)
-{
-    const struct bh_device_definition *device;
-    uint32_t guest = 0;
-    uint32_t next = 0;
-
-    while ((device = device_next(platform, &guest, &next)) != NULL) {
-        const struct bh_guest *owner = NULL;
-        const struct bh_device_definition *first;
-
-        if (device->uses == NULL || device->uses->type.value != BH_RESOURCE_DISK ||
-            device->uses->read_only.value) {
-            continue;
-        }
-        first = first_user(platform, device->uses, &owner);
-        if (first != device && first != NULL) {
-            BH_SAY(reader, "resource-shared", device->resource.at,
-                   "the disk %s is already used by device %s of guest %s, and it is written to\n"
-                   "two writers destroy a file system: give each device an image of its own,\n"
-                   "or make the resource read-only: true",
-                   device->resource.text, first->name.text, owner->name.text);
-        }
-    }
-}
+/* ----------------------------------------------------------------------------- resource-unused */
 
 void bh_check_resource_unused(struct bh_reader *reader, struct bh_platform *platform)
 {
     for (uint32_t i = 0; i < platform->resource_count; i++) {
         const struct bh_resource *resource = &platform->resources[i];
-        const struct bh_guest *owner = NULL;
 
-        if (first_user(platform, resource, &owner) == NULL) {
+        if (resource->users == 0) {
             BH_WARN(reader, "resource-unused", resource->name.at,
                     "no device uses the resource %s\nremove it, or name it in a device",
                     resource->name.text);
@@ -146,60 +50,142 @@ void bh_check_resource_unused(struct bh_reader *reader, struct bh_platform *plat
     }
 }
 
-/* The next part of a path between slashes, without "." parts; 0: the end. */
-static size_t part_next(const char **at)
-{
-    for (;;) {
-        size_t length;
+/* --------------------------------------------------------------------------------- image-twice */
 
-        *at += strspn(*at, "/");
-        length = strcspn(*at, "/");
-        if (length != 1 || **at != '.') {
-            return length;
-        }
-        *at += 1;
-    }
+/* A disk by the path of its image. */
+struct image {
+    const char *path; /* absolute, without "//" and "/./" */
+    const struct bh_resource *resource;
+    bool written;
+};
+
+static int by_path(const void *a, const void *b)
+{
+    const struct image *x = a;
+    const struct image *y = b;
+    int order = strcmp(x->path, y->path);
+
+    return order != 0 ? order : x->resource < y->resource ? -1 : 1;
 }
 
-/* Whether two paths are the same but for "//" and "/./". Links are for the supervisor to find: it
- * locks what it opens. */
-static bool same_path(const char *a, const char *b)
+/* Takes "//" and "/./" out of an absolute path. Links are for the supervisor to find: it locks
+ * what it opens. */
+static void clean(char *path)
 {
-    if ((*a == '/') != (*b == '/')) {
-        return false;
-    }
-    for (;;) {
-        size_t a_length = part_next(&a);
-        size_t b_length = part_next(&b);
+    const char *from = path;
+    char *to = path;
 
-        if (a_length != b_length || strncmp(a, b, a_length) != 0) {
-            return false;
+    while (*from != '\0') {
+        if (from[0] == '/' && from[1] == '/') {
+            from++;
+        } else if (from[0] == '/' && from[1] == '.' && (from[2] == '/' || from[2] == '\0')) {
+            from += 2;
+        } else {
+            *to++ = *from++;
         }
-        if (a_length == 0) {
+    }
+    *to = '\0';
+}
+
+static bool is_written(const struct bh_platform *platform, const struct bh_resource *resource)
+{
+    struct bh_uses uses = bh_index_uses(platform, resource);
+
+    for (uint32_t i = 0; i < uses.count; i++) {
+        if ((bh_policy_rights(resource->type.value, bh_check_operations(platform, &uses.uses[i])) &
+             BH_RIGHT_WRITE) != 0) {
             return true;
         }
-        a += a_length;
-        b += b_length;
     }
+    return false;
+}
+
+/* The disks with their paths, sorted; NULL: no memory. */
+static struct image *images_sort(struct bh_reader *reader, const struct bh_platform *platform,
+                                 uint32_t *count)
+{
+    struct image *images =
+        bh_arena_take(reader->arena, sizeof(*images) * (platform->resource_count + 1u));
+    char path[PATH_MAX];
+
+    *count = 0;
+    for (uint32_t i = 0; i < platform->resource_count && images != NULL; i++) {
+        const struct bh_resource *resource = &platform->resources[i];
+        struct image *image = &images[*count];
+
+        if (resource->image.text == NULL ||
+            bh_platform_path(platform, &resource->image, path, sizeof(path)) != 0) {
+            continue; /* one that is too long is refused when it is opened */
+        }
+        clean(path);
+        image->path = bh_arena_text(reader->arena, path, strlen(path));
+        image->resource = resource;
+        image->written = is_written(platform, resource);
+        if (image->path == NULL) {
+            return NULL;
+        }
+        (*count)++;
+    }
+    if (images != NULL) {
+        qsort(images, *count, sizeof(*images), by_path);
+    }
+    return images;
+}
+
+/* The disks from `begin` on that have the same image; where they end. */
+static uint32_t check_same(const struct bh_reader *reader, const struct image *images,
+                           uint32_t count, uint32_t begin)
+{
+    const struct image *writer = NULL;
+    uint32_t end = begin;
+
+    while (end < count && strcmp(images[end].path, images[begin].path) == 0) {
+        writer = writer == NULL && images[end].written ? &images[end] : writer;
+        end++;
+    }
+    for (uint32_t i = begin + 1; i < end && writer != NULL; i++) {
+        BH_SAY(reader, "image-twice", images[i].resource->image.at,
+               "%s is the image of resource %s already, and policy lets %s be written\n"
+               "give each resource an image of its own, or let all devices use one resource and"
+               " only read",
+               bh_show(images[i].resource->image.text).text, images[begin].resource->name.text,
+               writer->resource->name.text);
+        bh_diagnostics_note(reader->diagnostics, images[begin].resource->image.at,
+                            "here it is the image of %s", images[begin].resource->name.text);
+    }
+    return end;
 }
 
 void bh_check_image_twice(struct bh_reader *reader, struct bh_platform *platform)
 {
-    for (uint32_t i = 1; i < platform->resource_count; i++) {
-        const struct bh_resource *later = &platform->resources[i];
+    uint32_t count;
+    const struct image *images = images_sort(reader, platform, &count);
+    uint32_t next = 0;
 
-        for (uint32_t j = 0; j < i && later->image.text != NULL; j++) {
-            const struct bh_resource *first = &platform->resources[j];
+    if (images == NULL) {
+        reader->no_memory = true;
+        return;
+    }
+    while (next < count) {
+        next = check_same(reader, images, count, next);
+    }
+}
 
-            if (first->image.text == NULL || !same_path(first->image.text, later->image.text) ||
-                (first->read_only.value && later->read_only.value)) {
-                continue;
-            }
-            BH_SAY(reader, "image-twice", later->image.at,
-                   "%s is the image of resource %s already, and one of the two is written to\n"
-                   "give each resource an image of its own, or make both read-only: true",
-                   bh_show(later->image.text).text, first->name.text);
-            break;
+/* -------------------------------------------------------------------------------- hardware-dma */
+
+void bh_check_hardware_dma(struct bh_reader *reader, struct bh_platform *platform)
+{
+    for (uint32_t i = 0; i < platform->resource_count; i++) {
+        const struct bh_resource *resource = &platform->resources[i];
+
+        if (resource->type.value == BH_RESOURCE_HARDWARE && resource->dma.value &&
+            !resource->iommu.value && resource->users != 0) {
+            BH_WARN(reader, "hardware-dma", resource->name.at,
+                    "%s reads and writes memory by itself, and no IOMMU holds it: through it its"
+                    " guest reaches all memory of all guests and of the host\n"
+                    "put it behind an IOMMU and write iommu: true; or write dma: false if it does"
+                    " no such thing",
+                    resource->name.text);
         }
     }
 }

@@ -1,49 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is wrong with a definition: collected, put in the order of the file, and printed with the
- * line that it is about. It judges nothing.
+ * What is wrong with a definition: collected, each thing once, as the user's rules want it. It
+ * judges nothing, and prints nothing (diagnostic_print.c, diagnostic_json.c).
  */
-#include "bulkhead/platform_diagnostic.h"
+#include "diagnostic.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bulkhead/error.h"
-#include "text.h"
-
-#define KEPT_MAX      100u
-#define EXCERPT_WIDTH 100u /* columns of a source line that are shown */
-#define BEFORE_CARET  48u  /* characters before the caret, where a line is cut */
-#define MARKED_MAX    40u  /* characters behind the caret that a line should not be cut in */
-#define TAB           4u
-
-struct entry {
-    enum bh_severity severity;
-    const char *check;
-    struct bh_origin origin;
-    char *text;     /* NULL: there was no memory for it */
-    uint32_t order; /* of arrival */
-};
-
-struct bh_diagnostics {
-    char *name;
-    char *source; /* NULL: none */
-    size_t source_length;
-    struct entry kept[KEPT_MAX];
-    uint32_t kept_count;
-    uint32_t errors;
-    uint32_t warnings;
-};
-
-/* What the terminal is told; all empty without colour. */
-struct palette {
-    const char *strong;
-    const char *error;
-    const char *warning;
-    const char *mark;
-    const char *end;
-};
 
 struct bh_diagnostics *bh_diagnostics_create(const char *name)
 {
@@ -52,8 +18,8 @@ struct bh_diagnostics *bh_diagnostics_create(const char *name)
     if (diagnostics == NULL) {
         return NULL;
     }
-    diagnostics->name = strdup(name);
-    if (diagnostics->name == NULL) {
+    diagnostics->sources[0].name = strdup(name);
+    if (diagnostics->sources[0].name == NULL) {
         free(diagnostics);
         return NULL;
     }
@@ -66,20 +32,56 @@ void bh_diagnostics_destroy(struct bh_diagnostics *diagnostics)
         return;
     }
     for (uint32_t i = 0; i < diagnostics->kept_count; i++) {
-        free(diagnostics->kept[i].text);
+        struct bh_finding *finding = &diagnostics->kept[i];
+
+        for (uint32_t j = 0; j < finding->note_count; j++) {
+            free(finding->notes[j].text);
+        }
+        free(finding->notes);
+        free(finding->text);
     }
-    free(diagnostics->source);
-    free(diagnostics->name);
+    for (uint32_t i = 0; i < diagnostics->use_count; i++) {
+        free(diagnostics->uses[i].text);
+    }
+    for (uint32_t i = 0; i < BH_SOURCES_MAX; i++) {
+        free(diagnostics->sources[i].marks);
+        free(diagnostics->sources[i].text);
+        free(diagnostics->sources[i].name);
+    }
+    free(diagnostics->rules);
+    free(diagnostics->uses);
     free(diagnostics);
 }
 
-int bh_diagnostics_source(struct bh_diagnostics *diagnostics, const char *name, const char *text,
-                          size_t length, uint16_t *file)
+/* --------------------------------------------------------------------------------------- sources */
+
+/* Where every 64th line begins: an excerpt is then found without reading the whole text again. */
+static int source_mark(struct bh_source *source)
+{
+    const char *end = source->text + source->length;
+    uint32_t line = 0;
+
+    for (const char *at = source->text; at < end; at++) {
+        line += *at == '\n' ? 1 : 0;
+    }
+    source->marks = calloc(line / BH_MARK_LINES + 1, sizeof(*source->marks));
+    if (source->marks == NULL) {
+        return BH_NO_MEMORY;
+    }
+    source->mark_count = line / BH_MARK_LINES + 1;
+    line = 0;
+    for (const char *at = source->text; at < end; at++) {
+        if (*at == '\n' && ++line % BH_MARK_LINES == 0) {
+            source->marks[line / BH_MARK_LINES] = (uint32_t)(at + 1 - source->text);
+        }
+    }
+    return BH_OK;
+}
+
+static int source_fill(struct bh_source *source, const char *text, size_t length)
 {
     char *copy = malloc(length + 1);
 
-    (void)name;
-    *file = 0;
     if (copy == NULL) {
         return BH_NO_MEMORY;
     }
@@ -87,36 +89,266 @@ int bh_diagnostics_source(struct bh_diagnostics *diagnostics, const char *name, 
         memcpy(copy, text, length);
     }
     copy[length] = '\0';
-    free(diagnostics->source);
-    diagnostics->source = copy;
-    diagnostics->source_length = length;
+    source->text = copy;
+    source->length = length;
+    if (source_mark(source) != BH_OK) {
+        free(copy);
+        source->text = NULL;
+        return BH_NO_MEMORY;
+    }
     return BH_OK;
 }
 
-void bh_diagnostics_add(struct bh_diagnostics *diagnostics, enum bh_severity severity,
-                        const char *check, struct bh_origin origin, const char *format, ...)
+int bh_diagnostics_source(struct bh_diagnostics *diagnostics, const char *name, const char *text,
+                          size_t length, uint16_t *file)
 {
-    struct entry *entry;
-    va_list arguments;
+    struct bh_source *source = &diagnostics->sources[diagnostics->source_count];
 
+    if (diagnostics->source_count == BH_SOURCES_MAX || length > UINT32_MAX) {
+        return BH_LIMIT;
+    }
+    *file = (uint16_t)diagnostics->source_count++;
+    if (source->name == NULL) { /* the first one has it from the beginning */
+        source->name = strdup(name);
+    }
+    if (source->name == NULL) {
+        return BH_NO_MEMORY;
+    }
+    return source_fill(source, text, length);
+}
+
+const struct bh_source *bh_source_of(const struct bh_diagnostics *diagnostics,
+                                     const struct bh_origin *origin)
+{
+    return &diagnostics->sources[origin->file < BH_SOURCES_MAX ? origin->file : 0];
+}
+
+bool bh_source_line(const struct bh_source *source, uint32_t line, const char **at,
+                    const char **end)
+{
+    const char *behind = source->text + source->length;
+    uint32_t index = line - 1;
+    const char *stop;
+
+    if (source->text == NULL || line == 0 || index / BH_MARK_LINES >= source->mark_count) {
+        return false;
+    }
+    *at = source->text + source->marks[index / BH_MARK_LINES];
+    for (uint32_t left = index % BH_MARK_LINES; left != 0; left--) {
+        stop = memchr(*at, '\n', (size_t)(behind - *at));
+        if (stop == NULL) {
+            return false;
+        }
+        *at = stop + 1;
+    }
+    stop = memchr(*at, '\n', (size_t)(behind - *at));
+    *end = stop == NULL ? behind : stop;
+    *end -= *end > *at && (*end)[-1] == '\r' ? 1 : 0;
+    return true;
+}
+
+/* ----------------------------------------------------------------------------------- uses, rules */
+
+uint16_t bh_diagnostics_use(struct bh_diagnostics *diagnostics, struct bh_origin at,
+                            const char *text)
+{
+    struct bh_usage *use;
+
+    if (diagnostics->use_count == UINT16_MAX) {
+        return 0;
+    }
+    if (diagnostics->use_count == diagnostics->use_room) {
+        uint32_t room = diagnostics->use_room == 0 ? 16 : diagnostics->use_room * 2;
+        struct bh_usage *uses = realloc(diagnostics->uses, room * sizeof(*uses));
+
+        if (uses == NULL) {
+            return 0;
+        }
+        diagnostics->uses = uses;
+        diagnostics->use_room = room;
+    }
+    use = &diagnostics->uses[diagnostics->use_count];
+    use->at = at;
+    use->text = strdup(text);
+    if (use->text == NULL) {
+        return 0;
+    }
+    diagnostics->use_count++;
+    return (uint16_t)diagnostics->use_count;
+}
+
+int bh_diagnostics_rule(struct bh_diagnostics *diagnostics, const char *check, enum bh_rule rule)
+{
+    struct bh_named_rule *rules;
+
+    for (uint32_t i = 0; i < diagnostics->rule_count; i++) {
+        if (strcmp(diagnostics->rules[i].check, check) == 0) {
+            diagnostics->rules[i].rule = rule;
+            return BH_OK;
+        }
+    }
+    rules = realloc(diagnostics->rules, (diagnostics->rule_count + 1) * sizeof(*rules));
+    if (rules == NULL) {
+        return BH_NO_MEMORY;
+    }
+    diagnostics->rules = rules;
+    rules[diagnostics->rule_count++] = (struct bh_named_rule){check, rule};
+    return BH_OK;
+}
+
+/* What the user's rules make of a finding; false: it is not said. */
+static bool is_said(const struct bh_diagnostics *diagnostics, const char *check,
+                    enum bh_severity *severity)
+{
+    enum bh_rule rule = BH_RULE_USUAL;
+
+    for (uint32_t i = 0; i < diagnostics->rule_count; i++) {
+        if (strcmp(diagnostics->rules[i].check, check) == 0) {
+            rule = diagnostics->rules[i].rule;
+        }
+    }
+    if (rule == BH_RULE_OFF && *severity == BH_SEVERITY_WARNING) {
+        return false;
+    }
+    *severity = rule == BH_RULE_ERROR     ? BH_SEVERITY_ERROR
+                : rule == BH_RULE_WARNING ? BH_SEVERITY_WARNING
+                                          : *severity;
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------- findings */
+
+static bool same_place(const struct bh_origin *a, const struct bh_origin *b)
+{
+    return a->line == b->line && a->column == b->column && a->length == b->length &&
+           a->file == b->file;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* The same thing was found before: in a template that several use. NULL: no. */
+static struct bh_finding *find_same(struct bh_diagnostics *diagnostics,
+                                    const struct bh_finding *finding)
+{
+    for (uint32_t i = 0; i < diagnostics->kept_count; i++) {
+        struct bh_finding *other = &diagnostics->kept[i];
+
+        if (same_place(&other->origin, &finding->origin) &&
+            strcmp(other->check, finding->check) == 0 && same_text(other->text, finding->text)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* Takes `text`. */
+static void note_add(struct bh_finding *finding, struct bh_origin origin, char *text)
+{
+    struct bh_note *notes;
+
+    for (uint32_t i = 0; i < finding->note_count; i++) {
+        if (same_place(&finding->notes[i].origin, &origin) &&
+            same_text(finding->notes[i].text, text)) {
+            free(text);
+            return;
+        }
+    }
+    if (finding->note_count == BH_NOTES_MAX) {
+        free(text);
+        return;
+    }
+    notes = realloc(finding->notes, (finding->note_count + 1) * sizeof(*notes));
+    if (notes == NULL) {
+        free(text);
+        return;
+    }
+    finding->notes = notes;
+    notes[finding->note_count++] = (struct bh_note){origin, text};
+}
+
+/* Where what is wrong is used, and where the user of it is used. A use is older than what uses it
+ * further, so this ends. */
+static void note_uses(const struct bh_diagnostics *diagnostics, struct bh_finding *finding,
+                      uint16_t via)
+{
+    while (via != 0 && via <= diagnostics->use_count) {
+        const struct bh_usage *use = &diagnostics->uses[via - 1];
+        struct bh_origin at = use->at;
+
+        at.via = 0;
+        note_add(finding, at, strdup(use->text));
+        via = use->at.via < via ? use->at.via : 0;
+    }
+}
+
+bool bh_diagnostics_full(const struct bh_diagnostics *diagnostics)
+{
+    return diagnostics->kept_count == BH_DIAGNOSTICS_KEPT_MAX;
+}
+
+static void count(struct bh_diagnostics *diagnostics, enum bh_severity severity)
+{
     if (severity == BH_SEVERITY_ERROR) {
         diagnostics->errors++;
     } else {
         diagnostics->warnings++;
     }
-    if (diagnostics->kept_count == KEPT_MAX) {
+}
+
+void bh_diagnostics_add(struct bh_diagnostics *diagnostics, enum bh_severity severity,
+                        const char *check, struct bh_origin origin, const char *format, ...)
+{
+    struct bh_finding finding = {.check = check, .origin = origin};
+    struct bh_finding *same;
+    va_list arguments;
+
+    diagnostics->last = NULL;
+    if (!is_said(diagnostics, check, &severity)) {
         return;
     }
-    entry = &diagnostics->kept[diagnostics->kept_count];
-    entry->severity = severity;
-    entry->check = check;
-    entry->origin = origin;
-    entry->order = diagnostics->kept_count++;
+    if (bh_diagnostics_full(diagnostics)) {
+        count(diagnostics, severity);
+        return;
+    }
     va_start(arguments, format);
-    if (vasprintf(&entry->text, format, arguments) < 0) {
-        entry->text = NULL;
+    if (vasprintf(&finding.text, format, arguments) < 0) {
+        finding.text = NULL;
     }
     va_end(arguments);
+    same = find_same(diagnostics, &finding);
+    if (same != NULL) {
+        free(finding.text);
+        diagnostics->last = same;
+    } else {
+        finding.severity = severity;
+        finding.origin.via = 0;
+        finding.order = diagnostics->kept_count;
+        diagnostics->last = &diagnostics->kept[diagnostics->kept_count++];
+        *diagnostics->last = finding;
+        count(diagnostics, severity);
+    }
+    note_uses(diagnostics, diagnostics->last, origin.via);
+}
+
+void bh_diagnostics_note(struct bh_diagnostics *diagnostics, struct bh_origin origin,
+                         const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+
+    if (diagnostics->last == NULL) {
+        return;
+    }
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0) {
+        text = NULL;
+    }
+    va_end(arguments);
+    origin.via = 0;
+    note_add(diagnostics->last, origin, text);
 }
 
 uint32_t bh_diagnostics_errors(const struct bh_diagnostics *diagnostics)
@@ -131,9 +363,12 @@ uint32_t bh_diagnostics_warnings(const struct bh_diagnostics *diagnostics)
 
 static int by_place(const void *a, const void *b)
 {
-    const struct entry *x = *(const struct entry *const *)a;
-    const struct entry *y = *(const struct entry *const *)b;
+    const struct bh_finding *x = *(const struct bh_finding *const *)a;
+    const struct bh_finding *y = *(const struct bh_finding *const *)b;
 
+    if (x->origin.file != y->origin.file) {
+        return x->origin.file < y->origin.file ? -1 : 1;
+    }
     if (x->origin.line != y->origin.line) {
         return x->origin.line < y->origin.line ? -1 : 1;
     }
@@ -143,213 +378,10 @@ static int by_place(const void *a, const void *b)
     return x->order < y->order ? -1 : 1;
 }
 
-/* One character; the columns that it took. At `column` (from 0) of what is printed. */
-static unsigned put_character(FILE *to, const char *from, const char *behind, uint32_t character,
-                              unsigned column)
+void bh_findings_sort(const struct bh_diagnostics *diagnostics, struct bh_findings_sorted *sorted)
 {
-    if (character == '\t') {
-        unsigned width = TAB - column % TAB;
-
-        (void)fprintf(to, "%*s", (int)width, "");
-        return width;
-    }
-    if (!bh_character_is_plain(character)) {
-        (void)fputc('?', to);
-        return 1;
-    }
-    (void)fwrite(from, 1, (size_t)(behind - from), to);
-    return bh_character_width(character);
-}
-
-/* A text that may come from outside, up to its end or a line break. */
-static void put_text(FILE *to, const char *text, size_t length)
-{
-    const char *end = text + length;
-
-    while (text < end) {
-        const char *from = text;
-        uint32_t character = bh_character_next(&text, end);
-
-        (void)put_character(to, from, text, character, 0);
-    }
-}
-
-static void put_repeated(FILE *to, char character, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        (void)fputc(character, to);
-    }
-}
-
-/* Moves over `count` characters. */
-static const char *skip(const char *at, const char *end, size_t count)
-{
-    while (count != 0 && at < end) {
-        (void)bh_character_next(&at, end);
-        count--;
-    }
-    return at;
-}
-
-/* The characters of a line before which the excerpt begins: none if the marked part fits in. */
-static uint32_t cut_before(const struct bh_origin *origin)
-{
-    uint32_t marked = origin->length < MARKED_MAX ? origin->length : MARKED_MAX;
-
-    if (origin->column - 1 + marked <= EXCERPT_WIDTH) {
-        return 0;
-    }
-    return origin->column - 1 - BEFORE_CARET;
-}
-
-/* The line of the source, and below it the caret. `at`..`end` is the line. */
-static void put_excerpt(FILE *to, const struct palette *palette, const struct bh_origin *origin,
-                        const char *at, const char *end)
-{
-    uint32_t index = cut_before(origin);
-    uint32_t caret_from = origin->column - 1;
-    uint32_t caret_to = caret_from + (origin->length == 0 ? 1 : origin->length);
-    unsigned column = 0;
-    unsigned begin = 0;
-    unsigned behind = 0;
-
-    (void)fprintf(to, at < end ? "%5u | " : "%5u |", origin->line);
-    if (index != 0) {
-        column = (unsigned)fprintf(to, "...");
-        at = skip(at, end, index);
-    }
-    for (; at < end && column < EXCERPT_WIDTH; index++) {
-        const char *from = at;
-        uint32_t character = bh_character_next(&at, end);
-
-        begin = index == caret_from ? column : begin;
-        column += put_character(to, from, at, character, column);
-        behind = index < caret_to ? column : behind;
-    }
-    if (at < end) {
-        (void)fprintf(to, "...");
-    }
-    if (index <= caret_from) { /* behind the end of the line: what is missing there */
-        begin = column;
-    }
-    (void)fprintf(to, "\n      | %*s%s^", (int)begin, "", palette->mark);
-    put_repeated(to, '~', behind > begin + 1 ? behind - begin - 1 : 0);
-    (void)fprintf(to, "%s\n", palette->end);
-}
-
-/* Where the lines of the source are; entries come in order, so it only goes forward. */
-struct cursor {
-    const char *at;
-    const char *end;
-    uint32_t line;
-};
-
-/* The end of the line that begins at the cursor, its break not included. */
-static const char *line_end(const struct cursor *cursor)
-{
-    const char *end = memchr(cursor->at, '\n', (size_t)(cursor->end - cursor->at));
-
-    if (end == NULL) {
-        end = cursor->end;
-    }
-    return end > cursor->at && end[-1] == '\r' ? end - 1 : end;
-}
-
-/* Moves to `line`; false: there is no such line. */
-static bool find_line(struct cursor *cursor, uint32_t line)
-{
-    while (cursor->line < line) {
-        const char *end = memchr(cursor->at, '\n', (size_t)(cursor->end - cursor->at));
-
-        if (end == NULL) {
-            return false;
-        }
-        cursor->at = end + 1;
-        cursor->line++;
-    }
-    return true;
-}
-
-/* The lines of a text behind its first: what to do. */
-static void put_advice(FILE *to, const char *text)
-{
-    while (*text != '\0') {
-        size_t length = strcspn(text, "\n");
-
-        (void)fprintf(to, "      = ");
-        put_text(to, text, length);
-        (void)fputc('\n', to);
-        text += length;
-        text += *text == '\n' ? 1 : 0;
-    }
-}
-
-static void put_entry(const struct bh_diagnostics *diagnostics, const struct entry *entry,
-                      struct cursor *cursor, const struct palette *palette, FILE *to)
-{
-    const char *text = entry->text == NULL ? "(no memory for the text)" : entry->text;
-    size_t first = strcspn(text, "\n");
-    const struct bh_origin *origin = &entry->origin;
-    bool error = entry->severity == BH_SEVERITY_ERROR;
-
-    (void)fputs(palette->strong, to);
-    put_text(to, diagnostics->name, strlen(diagnostics->name));
-    if (origin->line != 0) {
-        (void)fprintf(to, ":%u:%u", origin->line, origin->column);
-    }
-    (void)fprintf(to, ": %s%s:%s %s", error ? palette->error : palette->warning,
-                  error ? "error" : "warning", palette->end, palette->strong);
-    put_text(to, text, first);
-    (void)fprintf(to, "%s [%s]\n", palette->end, entry->check);
-    if (origin->line != 0 && origin->column != 0 && cursor->at != NULL &&
-        find_line(cursor, origin->line)) {
-        put_excerpt(to, palette, origin, cursor->at, line_end(cursor));
-    }
-    put_advice(to, text[first] == '\n' ? text + first + 1 : text + first);
-}
-
-static void put_count(FILE *to, uint32_t count, const char *what)
-{
-    (void)fprintf(to, "%u %s%s", count, what, count == 1 ? "" : "s");
-}
-
-static void put_sums(const struct bh_diagnostics *diagnostics, FILE *to)
-{
-    uint32_t all = diagnostics->errors + diagnostics->warnings;
-
-    if (all == 0) {
-        return;
-    }
-    if (diagnostics->errors != 0) {
-        put_count(to, diagnostics->errors, "error");
-    }
-    if (diagnostics->warnings != 0) {
-        (void)fputs(diagnostics->errors != 0 ? ", " : "", to);
-        put_count(to, diagnostics->warnings, "warning");
-    }
-    if (all > diagnostics->kept_count) {
-        (void)fprintf(to, "; the first %u that were found are shown", diagnostics->kept_count);
-    }
-    (void)fputc('\n', to);
-}
-
-void bh_diagnostics_print(const struct bh_diagnostics *diagnostics, FILE *to, bool colour)
-{
-    static const struct palette plain = {"", "", "", "", ""};
-    static const struct palette bright = {"\033[1m", "\033[1;31m", "\033[1;35m", "\033[1;32m",
-                                          "\033[0m"};
-    const struct entry *sorted[KEPT_MAX] = {NULL};
-    struct cursor cursor = {diagnostics->source, NULL, 1};
-
-    if (diagnostics->source != NULL) {
-        cursor.end = diagnostics->source + diagnostics->source_length;
-    }
     for (uint32_t i = 0; i < diagnostics->kept_count; i++) {
-        sorted[i] = &diagnostics->kept[i];
+        sorted->findings[i] = &diagnostics->kept[i];
     }
-    qsort(sorted, diagnostics->kept_count, sizeof(const struct entry *), by_place);
-    for (uint32_t i = 0; i < diagnostics->kept_count; i++) {
-        put_entry(diagnostics, sorted[i], &cursor, colour ? &bright : &plain, to);
-    }
-    put_sums(diagnostics, to);
+    qsort(sorted->findings, diagnostics->kept_count, sizeof(sorted->findings[0]), by_place);
 }

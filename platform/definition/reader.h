@@ -23,11 +23,6 @@ struct bh_reader {
 #define BH_WARN(reader, check, at, ...)                                                            \
     bh_diagnostics_add((reader)->diagnostics, BH_SEVERITY_WARNING, check, at, __VA_ARGS__)
 
-/* file.c: the whole file, NUL behind it, in `arena`; without the byte order mark that it may begin
- * with. Errors as bh_platform_read has them, said. */
-int bh_file_read(struct bh_arena *arena, const char *path, const char **text, size_t *length,
-                 struct bh_diagnostics *diagnostics);
-
 /* values.c: the value `node` of `key` into its member of the structure `owner`, or an error. Every
  * type but GROUP, THINGS, LIST and those that are gone from the tree by then. */
 void bh_value_read(struct bh_reader *reader, const struct bh_schema_key *key,
@@ -52,6 +47,10 @@ bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const cha
 /* values.c: says that `node` is no value of the key: the wrong kind of thing, or nothing. */
 void bh_value_refuse(const struct bh_reader *reader, const struct bh_schema_key *key,
                      const struct bh_yaml_node *node);
+
+/* values.c: says that a null took nothing away; `what` is null, as a message calls it. */
+void bh_null_refuse(const struct bh_reader *reader, const char *what,
+                    const struct bh_yaml_node *node);
 
 /* walk.c: the tree into a platform, along the table; errors are said. */
 void bh_walk(struct bh_reader *reader, const struct bh_yaml_node *root,

@@ -5,6 +5,7 @@
  */
 #include "text.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define SHOWN_CHARACTERS 40u
@@ -179,10 +180,22 @@ static unsigned distance(const char *a, const char *b)
     return row[b_length];
 }
 
+/* How far a word is from another, twice; one that begins otherwise is a little further. */
+static unsigned farness(const char *word, const char *other, size_t length, unsigned limit)
+{
+    size_t other_length = strlen(other);
+    size_t apart = other_length > length ? other_length - length : length - other_length;
+
+    if (other_length > WORD_MAX || apart * 2 > limit) {
+        return UINT_MAX;
+    }
+    return distance(word, other) * 2 + (small(word[0]) == small(other[0]) ? 0 : 1);
+}
+
 const char *bh_suggest(const char *word, bh_words at, const void *context)
 {
     size_t length = strlen(word);
-    unsigned nearest = length < 3 ? 2 : (unsigned)length / 3 + 2; /* must be below it */
+    unsigned nearest = 2 * (length < 3 ? 2 : (unsigned)length / 3 + 2); /* must be below it */
     const char *found = NULL;
     const char *other;
     bool tie = false; /* two are as near: then neither is meant */
@@ -191,7 +204,7 @@ const char *bh_suggest(const char *word, bh_words at, const void *context)
         return NULL;
     }
     for (size_t i = 0; (other = at(context, i)) != NULL; i++) {
-        unsigned far = strlen(other) > WORD_MAX ? WORD_MAX : distance(word, other);
+        unsigned far = farness(word, other, length, nearest);
 
         if (far < nearest) {
             nearest = far;

@@ -29,17 +29,8 @@ static void keep_text(struct bh_reader *reader, struct bh_text *to, const char *
 /* Empty, ~ and null: YAML's words for nothing. */
 static bool is_nothing(const struct bh_yaml_node *node)
 {
-    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
-
-    if (node->kind != BH_YAML_SCALAR || !node->plain) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcmp(node->text, words[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return bh_yaml_is_null(node) ||
+           (node->kind == BH_YAML_SCALAR && node->plain && node->text[0] == '\0');
 }
 
 void bh_value_refuse(const struct bh_reader *reader, const struct bh_schema_key *key,
@@ -47,13 +38,28 @@ void bh_value_refuse(const struct bh_reader *reader, const struct bh_schema_key 
 {
     static const char *const kinds[] = {
         [BH_YAML_SCALAR] = "a single value", [BH_YAML_LIST] = "a list", [BH_YAML_MAP] = "a map"};
-    bool nothing = is_nothing(node);
-    char takes[160];
+    char takes[256];
 
     bh_schema_describe(key, takes, sizeof(takes));
-    BH_SAY(reader, nothing ? "empty" : "type", nothing ? node->key_at : node->at,
-           "%s %s%s; it takes %s\nwrite %s: %s", key->key, nothing ? "has no value" : "is ",
-           nothing ? "" : kinds[node->kind], takes, key->key, key->example);
+    if (bh_yaml_is_null(node)) {
+        bh_null_refuse(reader, key->key, node);
+    } else if (is_nothing(node)) {
+        BH_SAY(reader, "empty", node->key == NULL ? node->at : node->key_at,
+               "%s has no value; it takes %s\nwrite %s: %s", key->key, takes, key->key,
+               key->example);
+    } else {
+        BH_SAY(reader, "type", node->at, "%s is %s; it takes %s\nwrite %s: %s", key->key,
+               kinds[node->kind], takes, key->key, key->example);
+    }
+}
+
+void bh_null_refuse(const struct bh_reader *reader, const char *what,
+                    const struct bh_yaml_node *node)
+{
+    BH_SAY(reader, "include-null", node->at,
+           "%s is %s, which takes away what an included file or a template gives, and none does\n"
+           "write a value, or remove the line",
+           what, node->text);
 }
 
 /* --------------------------------------------------------------------------------------- names */
@@ -228,8 +234,8 @@ static void read_choice(const struct bh_reader *reader, const struct bh_schema_k
                         const struct bh_yaml_node *node, void *owner)
 {
     struct bh_choice *choice = member(key, owner);
-    const char *near = bh_suggest(node->text, word_of, key->words);
-    char takes[160];
+    const char *near;
+    char takes[256];
 
     for (uint32_t i = 0; key->words[i].word != NULL; i++) {
         if (strcmp(node->text, key->words[i].word) == 0) {
@@ -239,6 +245,7 @@ static void read_choice(const struct bh_reader *reader, const struct bh_schema_k
         }
     }
     bh_schema_describe(key, takes, sizeof(takes));
+    near = bh_suggest(node->text, word_of, key->words);
     BH_SAY(reader, "choice", node->at, "%s is %s; possible is %s%s%s%s", key->key,
            bh_show(node->text).text, takes, near == NULL ? "" : "\ndid you mean ",
            near == NULL ? "" : near, near == NULL ? "" : "?");

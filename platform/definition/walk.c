@@ -110,18 +110,23 @@ static void say_unknown(const struct walk *walk, const struct job *job,
                         const struct bh_yaml_node *entry)
 {
     struct bh_shown key = bh_show(entry->key);
-    const char *near = bh_suggest(entry->key, key_name_at, job);
+    const char *near;
     char owners[128];
     char keys[512] = "";
     size_t used = 0;
     const char *word;
 
+    if (bh_diagnostics_full(walk->reader->diagnostics)) {
+        BH_SAY(walk->reader, "key", entry->key_at, "%s is no key", key.text);
+        return;
+    }
     describe_owners(entry->key, owners, sizeof(owners));
     if (owners[0] != '\0') {
         BH_SAY(walk->reader, "key-place", entry->key_at, "%s is no key of %s\nit is a key of %s",
                key.text, job->label, owners);
         return;
     }
+    near = bh_suggest(entry->key, key_name_at, job);
     if (near != NULL) {
         BH_SAY(walk->reader, "key", entry->key_at, "%s is no key of %s\ndid you mean %s?", key.text,
                job->label, near);
@@ -135,37 +140,54 @@ static void say_unknown(const struct walk *walk, const struct job *job,
            job->label, keys);
 }
 
-/* "disk" or "blk or rng": the kinds that have the key. */
+/* Words of the kinds that have the key, or that do not; how many. */
+static size_t list_kinds(const struct bh_schema_word *words, const struct bh_schema_key *key,
+                         bool have, char *to, size_t size)
+{
+    size_t used = 0;
+    size_t count = 0;
+
+    to[0] = '\0';
+    for (uint32_t i = 0; words != NULL && words[i].word != NULL && used < size; i++) {
+        if (has_kind(key, i) == have) {
+            used += (size_t)snprintf(to + used, size - used, "%s%s", used == 0 ? "" : " or ",
+                                     words[i].word);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* "type blk or rng", "any type but console": the kinds that have the key. */
 static void describe_kinds(const struct bh_schema_group *group, const struct bh_schema_key *key,
                            char *to, size_t size)
 {
     const struct bh_schema_word *words = NULL;
-    size_t used = 0;
+    char kinds[192];
 
-    to[0] = '\0';
     for (size_t i = 0; i < group->key_count; i++) {
         words = group->keys[i].is_kind ? group->keys[i].words : words;
     }
-    for (uint32_t i = 0; words != NULL && words[i].word != NULL && used < size; i++) {
-        if (has_kind(key, i)) {
-            used += (size_t)snprintf(to + used, size - used, "%s%s", used == 0 ? "" : " or ",
-                                     words[i].word);
-        }
+    if (list_kinds(words, key, false, kinds, sizeof(kinds)) <= 2) {
+        (void)snprintf(to, size, "any type but %s", kinds);
+        return;
     }
+    (void)list_kinds(words, key, true, kinds, sizeof(kinds));
+    (void)snprintf(to, size, "type %s", kinds);
 }
 
 static void say_other_kind(const struct walk *walk, const struct job *job,
                            const struct bh_schema_key *key, const struct bh_yaml_node *entry)
 {
-    char kinds[64];
+    char kinds[224];
     char own[64];
     const struct bh_schema_key this_kind = {.kinds = BH_SCHEMA_KIND(job->kind)};
 
     describe_kinds(job->group, key, kinds, sizeof(kinds));
     describe_kinds(job->group, &this_kind, own, sizeof(own));
     BH_SAY(walk->reader, "key-place", entry->key_at,
-           "%s belongs to a %s of type %s, and %s is of type %s\nremove it, or change the type",
-           key->key, job->group->noun, kinds, job->label, own);
+           "%s belongs to a %s of %s, and %s is of %s\nremove it, or change the type", key->key,
+           job->group->noun, kinds, job->label, own);
 }
 
 /* ---------------------------------------------------------------------------- things and groups */
@@ -353,7 +375,7 @@ static void fill_missing(struct walk *walk, const struct job *job)
         if ((job->given >> i & 1) != 0 || !judged || !has_kind(key, job->kind)) {
             continue;
         }
-        if (key->required) {
+        if (key->required && (job->node != NULL || job->group == bh_schema_root())) {
             BH_SAY(walk->reader, "missing", job->at, "%s has no %s\nadd %s: %s", job->label,
                    key->key, key->key, key->example);
         } else if (key->type == BH_SCHEMA_GROUP) {
@@ -377,6 +399,10 @@ static const struct bh_schema_key *first_required(const struct bh_schema_group *
 
 static void run_job(struct walk *walk, struct job *job)
 {
+    if (job->node != NULL && bh_yaml_is_null(job->node)) {
+        bh_null_refuse(walk->reader, job->label, job->node);
+        return;
+    }
     if (job->node != NULL && job->node->kind != BH_YAML_MAP) {
         const struct bh_schema_key *key = first_required(job->group);
 

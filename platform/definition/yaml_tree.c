@@ -21,11 +21,11 @@
 #include "text.h"
 
 struct builder {
-    struct bh_arena *arena;
+    struct bh_yaml_forest *forest;
     struct bh_diagnostics *diagnostics;
     struct bh_yaml_node *innermost; /* map or list that has not ended; NULL: none */
     uint32_t depth;
-    uint32_t nodes;
+    uint16_t file;
     struct bh_yaml_node *root;
     const char *key; /* of the value that comes next; NULL: none has been read */
     struct bh_origin key_at;
@@ -37,10 +37,11 @@ struct builder {
 #define SAY(b, check, at, ...)                                                                     \
     (bh_diagnostics_add((b)->diagnostics, BH_SEVERITY_ERROR, check, at, __VA_ARGS__), BH_INVALID)
 
-static struct bh_origin origin_of(const yaml_mark_t *from, const yaml_mark_t *to)
+static struct bh_origin origin_of(const struct builder *b, const yaml_mark_t *from,
+                                  const yaml_mark_t *to)
 {
-    struct bh_origin origin = {.line = (uint32_t)from->line + 1,
-                               .column = (uint32_t)from->column + 1};
+    struct bh_origin origin = {
+        .line = (uint32_t)from->line + 1, .column = (uint32_t)from->column + 1, .file = b->file};
 
     if (to->line == from->line && to->column > from->column) {
         origin.length = (uint32_t)(to->column - from->column);
@@ -49,10 +50,12 @@ static struct bh_origin origin_of(const yaml_mark_t *from, const yaml_mark_t *to
 }
 
 /* Of a map or list only the place where it begins is of interest. */
-static struct bh_origin origin_at(const yaml_mark_t *mark)
+static struct bh_origin origin_at(const struct builder *b, const yaml_mark_t *mark)
 {
-    struct bh_origin origin = {
-        .line = (uint32_t)mark->line + 1, .column = (uint32_t)mark->column + 1, .length = 1};
+    struct bh_origin origin = {.line = (uint32_t)mark->line + 1,
+                               .column = (uint32_t)mark->column + 1,
+                               .length = 1,
+                               .file = b->file};
 
     return origin;
 }
@@ -91,10 +94,12 @@ static int bad_directive(struct bh_diagnostics *diagnostics, struct bh_origin at
 }
 
 /* Every character of the text, before anything believes in it. */
-static int check_characters(const char *text, size_t length, struct bh_diagnostics *diagnostics)
+static int check_characters(const struct builder *b)
 {
-    struct bh_origin at = {.line = 1, .column = 1, .length = 1};
-    const char *end = text + length;
+    struct bh_diagnostics *diagnostics = b->diagnostics;
+    struct bh_origin at = {.line = 1, .column = 1, .length = 1, .file = b->file};
+    const char *text = b->text;
+    const char *end = b->end;
 
     while (text < end) {
         uint32_t character;
@@ -142,39 +147,21 @@ static bool is_clean(const char *text, size_t length, bool breaks)
 /* A new node where the next one belongs: an entry of the innermost map or list, or the root. */
 static int node_add(struct builder *b, struct bh_yaml_node **added, struct bh_origin at)
 {
-    struct bh_yaml_node *parent = b->innermost;
-    struct bh_yaml_node *node;
+    struct bh_yaml_node *node = NULL;
+    int error = bh_yaml_node_make(b->forest, at, &node);
 
-    if (b->nodes == BH_YAML_NODES_MAX) {
-        return SAY(b, "size", at, "the definition has more than %u values", BH_YAML_NODES_MAX);
+    if (error != BH_OK) {
+        return error;
     }
-    if (parent != NULL && parent->count == BH_YAML_ENTRIES_MAX) {
-        return SAY(b, "size", at, "more than %u entries in one %s", BH_YAML_ENTRIES_MAX,
-                   parent->kind == BH_YAML_MAP ? "map" : "list");
-    }
-    node = bh_arena_take(b->arena, sizeof(*node));
-    if (node == NULL) {
-        return BH_NO_MEMORY;
-    }
-    b->nodes++;
-    node->at = at;
     node->key = b->key;
     node->key_at = b->key_at;
-    node->parent = parent;
     b->key = NULL;
-    if (parent == NULL) {
-        b->root = node;
-    } else {
-        if (parent->last == NULL) {
-            parent->first = node;
-        } else {
-            parent->last->next = node;
-        }
-        parent->last = node;
-        parent->count++;
-    }
     *added = node;
-    return BH_OK;
+    if (b->innermost == NULL) {
+        b->root = node;
+        return BH_OK;
+    }
+    return bh_yaml_append(b->forest, b->innermost, node);
 }
 
 static bool awaits_key(const struct builder *b)
@@ -184,29 +171,52 @@ static bool awaits_key(const struct builder *b)
 
 static int take_key(struct builder *b, const char *text, size_t length, struct bh_origin at)
 {
-    const struct bh_yaml_node *map = b->innermost;
-
     if (length == 0) {
         return SAY(b, "syntax", at, "a key is missing before the ':'");
     }
     if (!is_clean(text, length, false)) {
         return SAY(b, "encoding", at, "a key with a control character\nremove the escape");
     }
-    b->key = bh_arena_text(b->arena, text, length);
+    b->key = bh_arena_text(b->forest->arena, text, length);
     b->key_at = at;
-    if (b->key == NULL) {
-        return BH_NO_MEMORY;
+    return b->key == NULL ? BH_NO_MEMORY : BH_OK;
+}
+
+static void say_twice(const struct builder *b, const struct bh_yaml_node *first,
+                      const struct bh_yaml_node *again)
+{
+    /* Reading goes on: whatever else is wrong is worth saying too. */
+    bh_diagnostics_add(b->diagnostics, BH_SEVERITY_ERROR, "duplicate-key", again->key_at,
+                       "%s is given twice\nthe first one is in line %" PRIu32
+                       "; remove one of them",
+                       bh_show(again->key).text, first->key_at.line);
+}
+
+/* Keys of a map that is complete. */
+static int check_twice(const struct builder *b, const struct bh_yaml_node *map)
+{
+    struct bh_yaml_index index;
+    const struct bh_yaml_node *first = NULL;
+    int error = bh_yaml_index_make(&index, map);
+
+    if (error != BH_OK) {
+        return error;
     }
-    for (const struct bh_yaml_node *entry = map->first; entry != NULL; entry = entry->next) {
-        if (strcmp(entry->key, b->key) == 0) {
-            /* Reading goes on: whatever else is wrong is worth saying too. */
-            bh_diagnostics_add(b->diagnostics, BH_SEVERITY_ERROR, "duplicate-key", at,
-                               "%s is given twice\nthe first one is in line %" PRIu32
-                               "; remove one of them",
-                               bh_show(b->key).text, entry->key_at.line);
-            break;
+    for (uint32_t i = 0; i < index.count; i++) {
+        if (first != NULL && strcmp(first->key, index.sorted[i]->key) == 0) {
+            say_twice(b, first, index.sorted[i]);
+        } else {
+            first = index.sorted[i];
         }
     }
+    for (const struct bh_yaml_node *entry = map->first; entry != NULL && index.sorted == NULL;
+         entry = entry->next) {
+        first = bh_yaml_find(map, entry->key);
+        if (first != entry) {
+            say_twice(b, first, entry);
+        }
+    }
+    bh_yaml_index_finish(&index);
     return BH_OK;
 }
 
@@ -228,17 +238,17 @@ static int refuse_tag(const struct builder *b, struct bh_origin at, const yaml_c
 
 static int take_scalar(struct builder *b, const yaml_event_t *event)
 {
-    struct bh_origin at = origin_of(&event->start_mark, &event->end_mark);
+    struct bh_origin at = origin_of(b, &event->start_mark, &event->end_mark);
     const char *text = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
     struct bh_yaml_node *node;
     int error;
 
     if (event->data.scalar.anchor != NULL) {
-        return refuse_anchor(b, origin_at(&event->start_mark), "an anchor (&)");
+        return refuse_anchor(b, origin_at(b, &event->start_mark), "an anchor (&)");
     }
     if (event->data.scalar.tag != NULL) {
-        return refuse_tag(b, origin_at(&event->start_mark), event->data.scalar.tag);
+        return refuse_tag(b, origin_at(b, &event->start_mark), event->data.scalar.tag);
     }
     if (awaits_key(b)) {
         return take_key(b, text, length, at);
@@ -252,7 +262,7 @@ static int take_scalar(struct builder *b, const yaml_event_t *event)
     }
     node->kind = BH_YAML_SCALAR;
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    node->text = bh_arena_text(b->arena, text, length);
+    node->text = bh_arena_text(b->forest->arena, text, length);
     return node->text == NULL ? BH_NO_MEMORY : BH_OK;
 }
 
@@ -262,7 +272,7 @@ static int take_start(struct builder *b, const yaml_event_t *event, enum bh_yaml
     const yaml_char_t *anchor =
         map ? event->data.mapping_start.anchor : event->data.sequence_start.anchor;
     const yaml_char_t *tag = map ? event->data.mapping_start.tag : event->data.sequence_start.tag;
-    struct bh_origin at = origin_at(&event->start_mark);
+    struct bh_origin at = origin_at(b, &event->start_mark);
     struct bh_yaml_node *node;
     int error;
 
@@ -288,6 +298,18 @@ static int take_start(struct builder *b, const yaml_event_t *event, enum bh_yaml
     return BH_OK;
 }
 
+static int take_end(struct builder *b)
+{
+    const struct bh_yaml_node *ended = b->innermost;
+
+    if (ended == NULL) {
+        return BH_OK;
+    }
+    b->innermost = ended->parent;
+    b->depth--;
+    return ended->kind == BH_YAML_MAP ? check_twice(b, ended) : BH_OK;
+}
+
 /* --------------------------------------------------------------------------------------- events */
 
 static int take_event(struct builder *b, const yaml_event_t *event)
@@ -295,13 +317,13 @@ static int take_event(struct builder *b, const yaml_event_t *event)
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (b->document) {
-            return SAY(b, "one-document", origin_at(&event->start_mark),
+            return SAY(b, "one-document", origin_at(b, &event->start_mark),
                        "a second document begins\na definition is one document: remove the ---");
         }
         b->document = true;
         return BH_OK;
     case YAML_ALIAS_EVENT:
-        return refuse_anchor(b, origin_of(&event->start_mark, &event->end_mark), "an alias (*)");
+        return refuse_anchor(b, origin_of(b, &event->start_mark, &event->end_mark), "an alias (*)");
     case YAML_SCALAR_EVENT:
         return take_scalar(b, event);
     case YAML_SEQUENCE_START_EVENT:
@@ -310,11 +332,7 @@ static int take_event(struct builder *b, const yaml_event_t *event)
         return take_start(b, event, BH_YAML_MAP);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
-        if (b->innermost != NULL) {
-            b->innermost = b->innermost->parent;
-            b->depth--;
-        }
-        return BH_OK;
+        return take_end(b);
     default:
         return BH_OK; /* the stream's begin and end, the document's end */
     }
@@ -373,7 +391,7 @@ static uint32_t character_at(const struct builder *b, size_t index)
 
 static int refuse_syntax(const struct builder *b, const yaml_parser_t *parser)
 {
-    struct bh_origin at = origin_at(&parser->problem_mark);
+    struct bh_origin at = origin_at(b, &parser->problem_mark);
     const char *says = parser->problem == NULL ? "this is not YAML" : parser->problem;
     const char *advice = NULL;
     uint32_t from = (uint32_t)parser->context_mark.line + 1;
@@ -414,14 +432,17 @@ static int run(struct builder *b, yaml_parser_t *parser)
     return error;
 }
 
-int bh_yaml_parse(struct bh_yaml_node **root, struct bh_arena *arena, const char *text,
-                  size_t length, struct bh_diagnostics *diagnostics)
+int bh_yaml_parse(struct bh_yaml_node **root, struct bh_yaml_forest *forest, const char *text,
+                  size_t length, uint16_t file)
 {
-    struct builder b = {
-        .arena = arena, .diagnostics = diagnostics, .text = text, .end = text + length};
-    uint32_t errors = bh_diagnostics_errors(diagnostics);
+    struct builder b = {.forest = forest,
+                        .diagnostics = forest->diagnostics,
+                        .file = file,
+                        .text = text,
+                        .end = text + length};
+    uint32_t errors = bh_diagnostics_errors(b.diagnostics);
     yaml_parser_t parser;
-    int error = check_characters(text, length, diagnostics);
+    int error = check_characters(&b);
 
     *root = NULL;
     if (error != BH_OK) {
@@ -434,7 +455,7 @@ int bh_yaml_parse(struct bh_yaml_node **root, struct bh_arena *arena, const char
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
     error = run(&b, &parser);
     yaml_parser_delete(&parser);
-    if (error == BH_OK && bh_diagnostics_errors(diagnostics) != errors) {
+    if (error == BH_OK && bh_diagnostics_errors(b.diagnostics) != errors) {
         error = BH_INVALID; /* keys that are given twice */
     }
     if (error == BH_OK) {

@@ -10,6 +10,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,29 @@ static int refuse_pem(const char *path, const char *text, struct bh_image_refusa
                            path);
 }
 
-/* Every key of a text; what else stands in it is passed over, as PEM has it. */
+/* The next key of a text. *ended: there is none, and nothing else that is PEM. NULL otherwise: it is
+ * damaged, or no public key. */
+static EVP_PKEY *next_key(BIO *bio, bool *ended)
+{
+    char *name = NULL;
+    char *header = NULL;
+    unsigned char *data = NULL;
+    EVP_PKEY *key = NULL;
+    long length = 0;
+    if (PEM_read_bio(bio, &name, &header, &data, &length) != 1) {
+        *ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    } else if (strcmp(name, PEM_STRING_PUBLIC) == 0) {
+        const unsigned char *at = data;
+        key = d2i_PUBKEY(NULL, &at, length);
+    }
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+    ERR_clear_error();
+    return key;
+}
+
+/* Every key of a text; what stands between them is passed over, as PEM has it. */
 static int add_text(struct bh_image_keys *keys, const char *path, const char *text, size_t length,
                     struct bh_image_refusal *refusal)
 {
@@ -144,19 +167,18 @@ static int add_text(struct bh_image_keys *keys, const char *path, const char *te
     if (bio == NULL) {
         return bh_image_refuse_memory(refusal);
     }
-    ERR_clear_error();
+    bool ended = false;
     uint32_t found = 0;
     int result = BH_OK;
-    EVP_PKEY *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
-    while (key != NULL && result == BH_OK) {
+    for (EVP_PKEY *key = next_key(bio, &ended); key != NULL; key = next_key(bio, &ended)) {
         found++;
         result = add(keys, key, path, refusal);
-        key = result == BH_OK ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+        if (result != BH_OK) {
+            break;
+        }
     }
     BIO_free(bio);
-    bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    ERR_clear_error();
-    if (result == BH_OK && (found == 0 || !at_end)) {
+    if (result == BH_OK && (found == 0 || !ended)) {
         result = refuse_pem(path, text, refusal);
     }
     return result;

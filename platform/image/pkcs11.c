@@ -7,6 +7,7 @@
  * The module is loaded when a key is opened, and never by a program that only verifies. A token is
  * left alone after one wrong PIN: some lock themselves after three.
  */
+#define CRYPTOKI_GNU /* the header's lower-case names, without typedefs of pointers */
 #include <dlfcn.h>
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -183,8 +184,11 @@ static int read_pin_file(struct bh_pkcs11 *token, const char *source,
         memcpy(token->pin, text, length);
     } else {
         (void)bh_image_refuse(
-            refusal, BH_IMAGE_BAD_KEY, "%s: no PIN can be read from here (pin-source): %s", path,
-            result == BH_INVALID || result == BH_LIMIT ? "write it into the first line of a file"
+            refusal, BH_IMAGE_BAD_KEY,
+            "%s: no PIN can be read from here: %s; name in pin-source a file that "
+            "you may read, with the PIN in its first line",
+            path,
+            result == BH_INVALID || result == BH_LIMIT ? "it does not begin with one"
                                                        : strerror(errno));
     }
     OPENSSL_cleanse(text, sizeof(text));

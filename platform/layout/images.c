@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The boot images of a guest: opened read-only, and the header of an arm64 kernel read and checked.
- * It says what a file is that is no such kernel, and how to make one of it. Nothing is unpacked
- * here. Of the images of disks it only says whether they could be opened.
+ * The boot images of a guest: opened read-only, and the header of an arm64 kernel, or of a program,
+ * read and checked. It says what a file is that is no such kernel, and how to make one of it.
+ * Nothing is unpacked here. Of the images of disks it only says whether they could be opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 
 #include "bulkhead/error.h"
 #include "bulkhead/platform_layout.h"
+#include "elf.h"
 #include "layout_text.h"
 
 #define PATH_BYTES 4096
@@ -55,7 +56,8 @@ static const struct format formats[] = {
      "\x7f"
      "ELF",
      "an ELF file (vmlinux)",
-     "take arch/arm64/boot/Image of the same build, or make one with `objcopy -O binary`"},
+     "take arch/arm64/boot/Image of the same build; a program that is no Linux stands under "
+     "`elf:`"},
     {0x202, 4, "HdrS", "a kernel for x86 (bzImage)",
      "write `arch: x86_64`, or take a kernel that is built for arm64"},
     {0, 4, "\x27\x05\x19\x56", "a U-Boot image (uImage)",
@@ -117,13 +119,13 @@ static int image_open(int *fd, uint64_t *bytes, const char *key, const struct bh
     return BH_OK;
 }
 
-/* Reads up to `size` bytes from the beginning; what was read, or an error code. */
-static ssize_t image_peek(int fd, uint8_t *to, size_t size)
+/* Reads up to `size` bytes from `offset` on; what was read, or an error code. */
+static ssize_t image_peek(int fd, uint64_t offset, uint8_t *to, size_t size)
 {
     size_t done = 0;
 
     while (done < size) {
-        const ssize_t got = pread(fd, to + done, size - done, (off_t)done);
+        const ssize_t got = pread(fd, to + done, size - done, (off_t)(offset + done));
 
         if (got < 0 && errno == EINTR) {
             continue;
@@ -158,7 +160,7 @@ static int kernel_read(struct bh_boot_images *images, const struct bh_guest *gue
 {
     const struct bh_text *file = &guest->boot.kernel;
     uint8_t head[PEEK_BYTES];
-    const ssize_t got = image_peek(images->kernel_fd, head, sizeof(head));
+    const ssize_t got = image_peek(images->kernel_fd, 0, head, sizeof(head));
 
     if (got < 0) {
         bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "boot-image", file->at,
@@ -198,16 +200,82 @@ static int kernel_read(struct bh_boot_images *images, const struct bh_guest *gue
     return BH_OK;
 }
 
+static int elf_refuse(const struct bh_guest *guest, const struct bh_elf_refusal *refusal,
+                      struct bh_diagnostics *diagnostics)
+{
+    const struct bh_text *file = &guest->boot.elf;
+
+    bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "elf-format", file->at,
+                       "the program of guest %s %s: %s\n%s", guest->name.text, refusal->why,
+                       file->text, refusal->cure);
+    return BH_INVALID;
+}
+
+/* The headers of a program. The file may be anything at all. */
+static int elf_read(struct bh_boot_images *images, const struct bh_guest *guest,
+                    struct bh_diagnostics *diagnostics)
+{
+    static const struct bh_elf_refusal unreadable = {"cannot be read", "copy it again"};
+    uint8_t head[BH_ELF_HEAD_BYTES];
+    uint8_t entries[BH_ELF_ENTRIES_MAX * BH_ELF_ENTRY_BYTES];
+    struct bh_elf_table table;
+    struct bh_elf_refusal refusal;
+    ssize_t got = image_peek(images->elf_fd, 0, head, sizeof(head));
+
+    if (got < 0) {
+        return elf_refuse(guest, &unreadable, diagnostics);
+    }
+    if (!bh_elf_head(&table, head, (size_t)got, images->elf_bytes, &refusal)) {
+        return elf_refuse(guest, &refusal, diagnostics);
+    }
+    const size_t length = (size_t)table.count * BH_ELF_ENTRY_BYTES;
+
+    got = image_peek(images->elf_fd, table.offset, entries, length);
+    if (got < 0 || (size_t)got != length) {
+        return elf_refuse(guest, &unreadable, diagnostics);
+    }
+    if (!bh_elf_program(&images->program, &table, entries, images->elf_bytes, &refusal)) {
+        return elf_refuse(guest, &refusal, diagnostics);
+    }
+    return BH_OK;
+}
+
+static void images_clear(struct bh_boot_images *images)
+{
+    memset(images, 0, sizeof(*images));
+    images->kernel_fd = -1;
+    images->initrd_fd = -1;
+    images->elf_fd = -1;
+    images->firmware_fd = -1;
+}
+
+int bh_boot_images_look(struct bh_boot_images *images, const struct bh_platform *platform,
+                        const struct bh_guest *guest, struct bh_diagnostics *diagnostics)
+{
+    const struct bh_text *file = &guest->boot.elf;
+    char path[PATH_BYTES];
+
+    if (file->text == NULL || bh_platform_path(platform, file, path, sizeof(path)) != BH_OK ||
+        access(path, F_OK) == 0 || errno != ENOENT) {
+        return bh_boot_images_open(images, platform, guest, diagnostics);
+    }
+    images_clear(images);
+    bh_diagnostics_add(
+        diagnostics, BH_SEVERITY_WARNING, "elf-image", file->at,
+        "the program of guest %s is not there: %s\n"
+        "`bulkhead run` needs it: build it, with %s.h from this build's folder if it "
+        "reads no device tree, then build again",
+        guest->name.text, path, guest->name.text);
+    return BH_OK;
+}
+
 int bh_boot_images_open(struct bh_boot_images *images, const struct bh_platform *platform,
                         const struct bh_guest *guest, struct bh_diagnostics *diagnostics)
 {
     const struct bh_boot *boot = &guest->boot;
     int result = BH_OK;
 
-    memset(images, 0, sizeof(*images));
-    images->kernel_fd = -1;
-    images->initrd_fd = -1;
-    images->firmware_fd = -1;
+    images_clear(images);
     if (boot->kernel.text) {
         result = image_open(&images->kernel_fd, &images->kernel_bytes, "kernel", &boot->kernel,
                             platform, guest, diagnostics);
@@ -218,6 +286,13 @@ int bh_boot_images_open(struct bh_boot_images *images, const struct bh_platform 
     if (result == BH_OK && boot->initrd.text) {
         result = image_open(&images->initrd_fd, &images->initrd_bytes, "initrd", &boot->initrd,
                             platform, guest, diagnostics);
+    }
+    if (result == BH_OK && boot->elf.text) {
+        result = image_open(&images->elf_fd, &images->elf_bytes, "program", &boot->elf, platform,
+                            guest, diagnostics);
+    }
+    if (result == BH_OK && boot->elf.text) {
+        result = elf_read(images, guest, diagnostics);
     }
     if (result == BH_OK && boot->firmware.text) {
         result = image_open(&images->firmware_fd, &images->firmware_bytes, "firmware",
@@ -231,7 +306,8 @@ int bh_boot_images_open(struct bh_boot_images *images, const struct bh_platform 
 
 void bh_boot_images_close(struct bh_boot_images *images)
 {
-    int *const fds[] = {&images->kernel_fd, &images->initrd_fd, &images->firmware_fd};
+    int *const fds[] = {&images->kernel_fd, &images->initrd_fd, &images->elf_fd,
+                        &images->firmware_fd};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (*fds[i] >= 0) {

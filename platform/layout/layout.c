@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a guest's memory, windows, devices and boot images lie: arithmetic on the definition and on
- * the sizes of the images, nothing else. Whether it fits is checked here, and what does not fit is
- * said with the number to write. How much memory a window needs for its device is layout_check.c.
- *
- * Private RAM of an arm64 kernel guest:
- *   +0     2 MiB  left alone: QEMU puts a device tree of its own at the start of RAM
- *   +2M    64 KiB device tree, then the start code, on a page of its own
- *   +4M    the kernel, text_offset behind this boundary, with all memory it asks for
- *   then   the initrd, at the next 64 KiB
+ * Where a guest's memory, windows and devices lie: arithmetic on the definition, nothing else.
+ * Whether it fits is checked here, and what does not fit is said with the number to write. What the
+ * guest boots: layout_images.c. How much memory a window needs for its device: layout_check.c.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -18,140 +12,130 @@
 #include "layout_check.h"
 #include "layout_text.h"
 
-#define KIB UINT64_C(1024)
-#define MIB (KIB * 1024u)
-#define GIB (MIB * 1024u)
-
-#define BLOCK_BYTES  (2u * MIB)  /* a kernel's boundary, and the step of `memory` */
-#define PAGE_BYTES   (64u * KIB) /* the largest page of an arm64 guest */
-#define TREE_OFFSET  (2u * MIB)
-#define TREE_BYTES   (64u * KIB)
-#define START_OFFSET (TREE_OFFSET + TREE_BYTES)
-#define START_BYTES  ((uint64_t)BH_START_CODE_BYTES)
-#define KERNEL_BASE  (4u * MIB)
-
-/* What machine `virt` has below 256 GiB, from 1 GiB on. */
-#define MEMORY_MAX (255u * GIB)
-
-static uint64_t align_up(uint64_t value, uint64_t to)
+/* Otherwise the engine, or firmware, places everything. */
+static bool is_placed(const struct bh_guest *guest)
 {
-    return (value + to - 1u) / to * to;
+    return guest->layout.value == BH_LAYOUT_V1 && guest->arch.value == BH_ARCH_ARM64 &&
+           (guest->boot.kernel.text != NULL || guest->boot.elf.text != NULL);
 }
 
-static bool has_windows(const struct bh_guest *guest)
-{
-    return guest->arch.value == BH_ARCH_ARM64 && !guest->boot.firmware.text &&
-           !bh_guest_is_open(guest);
-}
-
+/* Back ends reach all of RAM; where nothing is placed there are no windows, so they all do. */
 static bool is_shared(const struct bh_guest *guest)
 {
-    return guest->device_count > 0 && !has_windows(guest);
+    return guest->device_count > 0 && (!is_placed(guest) || bh_guest_is_open(guest));
 }
 
-/* RAM first, then the windows of the devices in their order, without a gap. */
-static int regions_make(struct bh_layout *layout, struct bh_diagnostics *diagnostics)
+static bool has_window(const struct bh_device_definition *device)
+{
+    return device->type.value != BH_DEVICE_PASSTHROUGH &&
+           (device->isolation.value == BH_ISOLATION_DIRECT ||
+            device->isolation.value == BH_ISOLATION_SHADOW);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * memory */
+
+static int ram_make(struct bh_layout *layout, struct bh_diagnostics *diagnostics)
 {
     const struct bh_guest *guest = layout->guest;
+    const uint64_t size = guest->memory.value;
     struct bh_layout_region *ram = &layout->regions[0];
-    uint64_t windows = 0;
 
-    if (guest->memory.value == 0 || guest->memory.value % BLOCK_BYTES != 0 ||
-        guest->memory.value > MEMORY_MAX) {
-        bh_diagnostics_add(
-            diagnostics, BH_SEVERITY_ERROR, "memory-size", guest->memory.at,
-            "memory of guest %s is %s; it has to be a multiple of 2M, from 2M to "
-            "255G\nwrite memory: %s",
-            guest->name.text, bh_size_text_make(guest->memory.value).text,
-            guest->memory.value > MEMORY_MAX
-                ? "255G or less"
-                : bh_size_text_make(align_up(guest->memory.value + 1u, BLOCK_BYTES)).text);
+    if (size == 0 || size % BH_VIRT_RAM_STEP != 0 || size > BH_VIRT_MEMORY_MAX) {
+        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-size", guest->memory.at,
+                           "memory of guest %s is %s; it has to be a multiple of 2M, from 2M to "
+                           "255G\nwrite memory: %s",
+                           guest->name.text, bh_size_text_make(size).text,
+                           size > BH_VIRT_MEMORY_MAX
+                               ? "255G or less"
+                               : bh_size_text_make(bh_align_up(size + 1u, BH_VIRT_RAM_STEP)).text);
         return BH_INVALID;
     }
     ram->kind = is_shared(guest) ? BH_REGION_SHARED : BH_REGION_PRIVATE;
     ram->address = guest->arch.value == BH_ARCH_ARM64 ? BH_VIRT_RAM : 0;
-    ram->size = guest->memory.value;
+    ram->size = size;
     layout->region_count = 1;
-    if (!has_windows(guest)) {
-        return BH_OK;
-    }
+    return BH_OK;
+}
+
+/* Behind RAM, in the order of the devices, without a gap. */
+static int windows_make(struct bh_layout *layout, struct bh_diagnostics *diagnostics)
+{
+    const struct bh_guest *guest = layout->guest;
+    uint64_t used = layout->regions[0].size;
 
     for (uint32_t i = 0; i < guest->device_count; i++) {
-        const struct bh_number *window = &guest->devices[i].window;
+        const struct bh_device_definition *device = &guest->devices[i];
         struct bh_layout_region *region = &layout->regions[layout->region_count];
 
-        if (!bh_window_check(&guest->devices[i], diagnostics)) {
+        if (!has_window(device)) {
+            continue;
+        }
+        if (!bh_window_check(guest, device, diagnostics)) {
             return BH_INVALID;
         }
-        if (window->value > MEMORY_MAX - ram->size - windows) {
-            bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-size", window->at,
+        if (device->window.value > BH_VIRT_MEMORY_MAX - used) {
+            bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-size", device->window.at,
                                "memory and windows of guest %s are more than 255G together\n"
                                "write less memory, or smaller windows",
                                guest->name.text);
             return BH_INVALID;
         }
-        region->kind = BH_REGION_WINDOW;
+        region->kind = device->left_out ? BH_REGION_RESERVED : BH_REGION_WINDOW;
         region->device = i;
-        region->address = ram->address + ram->size + windows;
-        region->size = window->value;
-        windows += window->value;
+        region->address = BH_VIRT_RAM + used;
+        region->size = device->window.value;
+        used += device->window.value;
         layout->region_count++;
     }
     return BH_OK;
 }
 
-/* Kernel, initrd, tree and start code, all of them in RAM and apart from each other. */
-static int images_place(struct bh_layout *layout, const struct bh_boot_images *images,
-                        struct bh_diagnostics *diagnostics)
+/* ------------------------------------------------------------------------------------------------
+ * slots */
+
+/* Those that are written down; the check `slot` has seen that they differ. */
+static uint32_t slots_fixed(struct bh_layout *layout)
 {
     const struct bh_guest *guest = layout->guest;
-    const struct bh_layout_region *ram = &layout->regions[0];
-    /* What is behind image_size in the file (a signature) is loaded too. */
-    const uint64_t kernel =
-        images->kernel_memory > images->kernel_bytes ? images->kernel_memory : images->kernel_bytes;
+    uint32_t taken = 0;
 
-    if (guest->arch.value != BH_ARCH_ARM64 || images->kernel_bytes == 0) {
-        return BH_OK;
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        const struct bh_device_definition *device = &guest->devices[i];
+        const uint64_t slot = device->slot.value;
+
+        layout->slots[i] = BH_SLOT_NONE;
+        if (slot < BH_VIRT_SLOTS && device->type.value != BH_DEVICE_PASSTHROUGH) {
+            layout->slots[i] = (uint32_t)slot;
+            taken |= UINT32_C(1) << slot;
+        }
     }
-    /* Sparse files, too, so that no sum below overflows. */
-    if (images->kernel_offset >= BLOCK_BYTES || kernel > MEMORY_MAX ||
-        images->initrd_bytes > MEMORY_MAX) {
-        bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "memory-fit", guest->boot.at,
-                           "kernel or initrd of guest %s is larger than any memory it can have\n"
-                           "write the paths of a kernel and an initrd",
-                           guest->name.text);
-        return BH_INVALID;
-    }
-
-    layout->tree.address = ram->address + TREE_OFFSET;
-    layout->tree.size = TREE_BYTES;
-    layout->start.address = ram->address + START_OFFSET;
-    layout->start.size = START_BYTES;
-    layout->kernel.address = ram->address + KERNEL_BASE + images->kernel_offset;
-    layout->kernel.size = kernel;
-
-    uint64_t end = layout->kernel.address + kernel;
-
-    if (images->initrd_bytes > 0) {
-        layout->initrd.address = align_up(end, PAGE_BYTES);
-        layout->initrd.size = images->initrd_bytes;
-        end = layout->initrd.address + layout->initrd.size;
-    }
-    const uint64_t needs = align_up(end - ram->address, BLOCK_BYTES);
-    const uint64_t enough = bh_memory_enough(layout, 1);
-
-    if (needs > ram->size) {
-        bh_diagnostics_add(
-            diagnostics, BH_SEVERITY_ERROR, "memory-fit", guest->memory.at,
-            "memory of guest %s is %s; its kernel%s needs %s before it has done anything\n"
-            "write memory: %s or more",
-            guest->name.text, bh_size_text_make(ram->size).text,
-            images->initrd_bytes > 0 ? " with the initrd" : "", bh_size_text_make(needs).text,
-            bh_size_text_make(enough > needs ? enough : needs).text);
-        return BH_INVALID;
-    }
-    return BH_OK;
+    return taken;
 }
+
+/* The others get the first that is free, in their order: there are as many slots as a guest may
+ * have devices. */
+static void slots_make(struct bh_layout *layout)
+{
+    const struct bh_guest *guest = layout->guest;
+    const uint32_t taken = slots_fixed(layout);
+    uint32_t next = 0;
+
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        if (layout->slots[i] != BH_SLOT_NONE ||
+            guest->devices[i].type.value == BH_DEVICE_PASSTHROUGH) {
+            continue;
+        }
+        while ((taken & (UINT32_C(1) << next)) != 0) {
+            next++;
+        }
+        layout->slots[i] = next;
+        next++;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * all of it */
 
 int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
                    const struct bh_boot_images *images, struct bh_diagnostics *diagnostics)
@@ -165,17 +149,16 @@ int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
                            guest->name.text, guest->device_count, BH_DEVICES_MAX);
         return BH_INVALID;
     }
-    for (uint32_t i = 0; i < guest->device_count; i++) {
-        layout->slots[i] = i;
+    slots_make(layout);
+
+    int result = ram_make(layout, diagnostics);
+
+    if (result != BH_OK || !is_placed(guest)) {
+        return result;
     }
-
-    int result = regions_make(layout, diagnostics);
-
+    result = windows_make(layout, diagnostics);
     if (result == BH_OK) {
-        result = images_place(layout, images, diagnostics);
-    }
-    if (result == BH_OK && layout->kernel.size > 0) {
-        result = bh_memory_check(layout, diagnostics);
+        result = bh_layout_images(layout, images, diagnostics);
     }
     return result;
 }

@@ -44,18 +44,13 @@
 #define KERNEL_BASE_BYTES (5u * MIB)
 #define KERNEL_CPU_BYTES  (1u * MIB)
 
-static uint64_t align_up(uint64_t value, uint64_t to)
-{
-    return (value + to - 1u) / to * to;
-}
-
 static uint64_t ring_pairs(const struct bh_device_definition *console)
 {
     /* More ports than the first come with two rings each, and with two for control. */
     return console->ports.count > 0 ? console->ports.count + 2u : 1u;
 }
 
-/* What no driver can do without: the rings. */
+/* What no driver can do without: the rings, as long as they can be. */
 static uint64_t rings_bytes(const struct bh_device_definition *device)
 {
     switch (device->type.value) {
@@ -63,8 +58,11 @@ static uint64_t rings_bytes(const struct bh_device_definition *device)
         return device->queues.value * RING_BYTES;
     case BH_DEVICE_CONSOLE:
         return ring_pairs(device) * 2u * RING_BYTES;
+    case BH_DEVICE_NET:
+        /* Pairs, and one for control. */
+        return (2u * device->queues.value + 1u) * RING_BYTES;
     default:
-        return RING_BYTES;
+        return bh_device_kind(device->type.value).queues * RING_BYTES;
     }
 }
 
@@ -72,13 +70,14 @@ uint64_t bh_window_for_linux(const struct bh_device_definition *device)
 {
     switch (device->type.value) {
     case BH_DEVICE_BLK:
-        return align_up(rings_bytes(device), GROUP_BYTES) + BLK_REQUEST_BYTES;
+        return bh_align_up(rings_bytes(device), GROUP_BYTES) + BLK_REQUEST_BYTES;
     case BH_DEVICE_CONSOLE:
-        return align_up(rings_bytes(device) + ring_pairs(device) * CONSOLE_FILL_BYTES +
-                            CONSOLE_SEND_BYTES,
-                        PAGE_BYTES);
+        return bh_align_up(rings_bytes(device) + ring_pairs(device) * CONSOLE_FILL_BYTES +
+                               CONSOLE_SEND_BYTES,
+                           PAGE_BYTES);
     default:
-        return PAGE_BYTES;
+        /* Nothing was measured: room for the rings, and for a buffer. */
+        return bh_align_up(rings_bytes(device) + 1u, PAGE_BYTES);
     }
 }
 
@@ -92,25 +91,27 @@ static void window_say(const struct bh_device_definition *device, enum bh_severi
                        bh_size_text_make(cure).text, bound);
 }
 
-bool bh_window_check(const struct bh_device_definition *device, struct bh_diagnostics *diagnostics)
+bool bh_window_check(const struct bh_guest *guest, const struct bh_device_definition *device,
+                     struct bh_diagnostics *diagnostics)
 {
-    static const char *const fate[BH_DEVICE_TYPES] = {
-        [BH_DEVICE_BLK] = "too small for Linux: a large request may never fit, and the disk stop",
-        [BH_DEVICE_RNG] = "too small for Linux",
-        [BH_DEVICE_CONSOLE] = "too small for Linux: it cannot fill the receive rings, and gives up",
-    };
     const uint64_t size = device->window.value;
-    const uint64_t least = align_up(rings_bytes(device) + 1u, PAGE_BYTES);
+    const uint64_t least = bh_align_up(rings_bytes(device) + 1u, PAGE_BYTES);
     const uint64_t enough = bh_window_for_linux(device);
 
     if (size < least || size % PAGE_BYTES != 0) {
-        window_say(device, BH_SEVERITY_ERROR, size < least ? least : align_up(size, PAGE_BYTES),
+        window_say(device, BH_SEVERITY_ERROR, size < least ? least : bh_align_up(size, PAGE_BYTES),
                    size < least ? " or more" : "",
                    size < least ? "too small for the rings" : "not a multiple of 64K", diagnostics);
         return false;
     }
+    if (guest->boot.elf.text != NULL) {
+        return true; /* no Linux */
+    }
     if (size < enough) {
-        window_say(device, BH_SEVERITY_WARNING, enough, " or more", fate[device->type.value],
+        window_say(device, BH_SEVERITY_WARNING, enough, " or more",
+                   device->type.value == BH_DEVICE_BLK
+                       ? "too small for Linux: a large request may never fit, and the disk stop"
+                       : "too small for Linux: it cannot fill the receive rings, and gives up",
                    diagnostics);
     }
     if (size > WINDOW_MAX) {
@@ -149,10 +150,10 @@ static uint64_t books_bytes(const struct bh_layout *layout)
 
 uint64_t bh_memory_enough(const struct bh_layout *layout, uint64_t unpacked)
 {
-    return align_up(layout->kernel.size + layout->initrd.size * (1u + unpacked) +
-                        books_bytes(layout) + KERNEL_BASE_BYTES +
-                        layout->guest->cpus.value * KERNEL_CPU_BYTES,
-                    BLOCK_BYTES);
+    return bh_align_up(layout->kernel.size + layout->initrd.size * (1u + unpacked) +
+                           books_bytes(layout) + KERNEL_BASE_BYTES +
+                           layout->guest->cpus.value * KERNEL_CPU_BYTES,
+                       BLOCK_BYTES);
 }
 
 int bh_memory_check(const struct bh_layout *layout, struct bh_diagnostics *diagnostics)
@@ -168,7 +169,7 @@ int bh_memory_check(const struct bh_layout *layout, struct bh_diagnostics *diagn
                            "books of memory and windows\nwrite memory: %s or more%s",
                            guest->name.text, bh_size_text_make(ram).text,
                            bh_size_text_make(least).text,
-                           bh_size_text_make(align_up(books_bytes(layout), MIB)).text,
+                           bh_size_text_make(bh_align_up(books_bytes(layout), MIB)).text,
                            bh_size_text_make(least).text,
                            layout->region_count > 1 ? ", or make windows smaller" : "");
         return BH_INVALID;
@@ -178,7 +179,7 @@ int bh_memory_check(const struct bh_layout *layout, struct bh_diagnostics *diagn
                            "memory of guest %s is %s; if its initrd of %s is compressed, there may "
                            "be no room to unpack it\nwrite memory: %s or more",
                            guest->name.text, bh_size_text_make(ram).text,
-                           bh_size_text_make(align_up(layout->initrd.size, MIB)).text,
+                           bh_size_text_make(bh_align_up(layout->initrd.size, MIB)).text,
                            bh_size_text_make(enough).text);
     }
     return BH_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The code that the first processor of an arm64 guest begins with: it gives the kernel its device
- * tree as Linux Documentation/arch/arm64/booting asks for (x0 the tree, x1 to x3 zero, MMU off as
- * after reset). Six instructions and two addresses; no stack, no memory but its own.
+ * The code that the first processor of an arm64 guest begins with: it gives the kernel, or the program,
+ * its device tree as Linux Documentation/arch/arm64/booting asks for (x0 the tree, x1 to x3 zero,
+ * MMU off as after reset). Six instructions and two addresses; no stack, no memory but its own.
  */
 #include <string.h>
 
@@ -25,7 +25,7 @@ static void store_le(uint8_t *to, uint64_t value, unsigned bytes)
 
 void bh_start_code(const struct bh_layout *layout, uint8_t code[BH_START_CODE_BYTES])
 {
-    /* The tree's address is at word 6, the kernel's at word 8. */
+    /* The tree's address is at word 6, the entry's at word 8. */
     static const uint32_t words[CODE_WORDS] = {
         LDR_LITERAL(0, 6 - 0), MOVZ(1, 0), MOVZ(2, 0), MOVZ(3, 0), LDR_LITERAL(4, 8 - 4), BR(4),
     };
@@ -35,5 +35,5 @@ void bh_start_code(const struct bh_layout *layout, uint8_t code[BH_START_CODE_BY
         store_le(code + 4u * (size_t)i, words[i], 4);
     }
     store_le(code + CODE_BYTES, layout->tree.address, 8);
-    store_le(code + CODE_BYTES + 8, layout->kernel.address, 8);
+    store_le(code + CODE_BYTES + 8, layout->entry, 8);
 }

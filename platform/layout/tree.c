@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The device tree of an arm64 kernel guest, written from the layout alone. The fixed parts of the
+ * The device tree of a guest with layout v1, written from the layout alone. The fixed parts of the
  * machine are tree_machine.c; here is what depends on the definition: memory, reservations for the
  * windows, the virtio-mmio slots in use, /chosen.
  *
@@ -68,6 +68,9 @@ static void memory_add(struct bh_tree *tree, const struct bh_layout *layout)
     for (uint32_t i = 0; i < layout->region_count; i++) {
         const struct bh_layout_region *region = &layout->regions[i];
 
+        if (region->kind == BH_REGION_RESERVED) {
+            continue;
+        }
         words[count++] = (uint32_t)(region->address >> 32);
         words[count++] = (uint32_t)region->address;
         words[count++] = (uint32_t)(region->size >> 32);
@@ -107,6 +110,9 @@ static void slots_add(struct bh_tree *tree, const struct bh_layout *layout)
         const uint32_t slot = layout->slots[i];
         const uint64_t address = BH_VIRT_SLOT + slot * BH_VIRT_SLOT_BYTES;
 
+        if (slot == BH_SLOT_NONE || layout->guest->devices[i].left_out) {
+            continue;
+        }
         bh_tree_node(tree, "virtio", address);
         bh_tree_text(tree, "compatible", "virtio,mmio");
         bh_tree_reg(tree, address, BH_VIRT_SLOT_BYTES);

@@ -8,22 +8,6 @@
 
 #include "tree.h"
 
-#define GIC_DISTRIBUTOR         UINT64_C(0x08000000)
-#define GIC_DISTRIBUTOR_BYTES   UINT64_C(0x10000)
-#define GIC_REDISTRIBUTOR       UINT64_C(0x080a0000)
-#define GIC_REDISTRIBUTOR_BYTES UINT64_C(0x20000) /* for each processor */
-
-#define UART_ADDRESS UINT64_C(0x09000000)
-#define UART_SPI     1
-#define RTC_ADDRESS  UINT64_C(0x09010000)
-#define RTC_SPI      2
-#define GPIO_ADDRESS UINT64_C(0x09030000)
-#define GPIO_SPI     7
-#define CELL_BYTES   UINT64_C(0x1000) /* registers of a PrimeCell */
-
-#define CLOCK_HZ 24000000
-
-#define POWER_KEY_LINE 3
 #define POWER_KEY_CODE 116 /* KEY_POWER of Linux' input event codes */
 
 #define CLUSTER_CPUS 16 /* affinity level 0 of a GICv3 */
@@ -50,7 +34,7 @@ static void end_node(struct bh_tree *tree)
 
 static void root_add(struct bh_tree *tree, const struct bh_layout *layout)
 {
-    TREE_STRINGS(tree, "compatible", "linux,dummy-virt");
+    TREE_STRINGS(tree, "compatible", "bulkhead,layout-v1\0linux,dummy-virt");
     bh_tree_text(tree, "model", layout->guest->name.text);
     number_add(tree, "#address-cells", 2);
     number_add(tree, "#size-cells", 2);
@@ -87,23 +71,26 @@ static void processors_add(struct bh_tree *tree, uint32_t count)
 
 static void interrupts_add(struct bh_tree *tree, uint32_t cpus)
 {
-    const uint64_t redistributors = cpus * GIC_REDISTRIBUTOR_BYTES;
+    const uint64_t redistributors = cpus * BH_VIRT_GIC_REDISTRIBUTOR_BYTES;
 
-    bh_tree_node(tree, "interrupt-controller", GIC_DISTRIBUTOR);
+    bh_tree_node(tree, "interrupt-controller", BH_VIRT_GIC_DISTRIBUTOR);
     TREE_STRINGS(tree, "compatible", "arm,gic-v3");
     number_add(tree, "#address-cells", 0);
     number_add(tree, "#interrupt-cells", 3);
     flag_add(tree, "interrupt-controller");
-    BH_TREE_WORDS(tree, "reg", 0, (uint32_t)GIC_DISTRIBUTOR, 0, (uint32_t)GIC_DISTRIBUTOR_BYTES, 0,
-                  (uint32_t)GIC_REDISTRIBUTOR, 0, (uint32_t)redistributors);
+    BH_TREE_WORDS(tree, "reg", 0, (uint32_t)BH_VIRT_GIC_DISTRIBUTOR, 0,
+                  (uint32_t)BH_VIRT_GIC_DISTRIBUTOR_BYTES, 0, (uint32_t)BH_VIRT_GIC_REDISTRIBUTOR,
+                  0, (uint32_t)redistributors);
     number_add(tree, "phandle", BH_TREE_PHANDLE_GIC);
     end_node(tree);
 
     bh_tree_add(tree, fdt_begin_node(tree->fdt, "timer"));
     TREE_STRINGS(tree, "compatible", "arm,armv8-timer");
     /* Secure, non-secure, virtual, hypervisor. */
-    BH_TREE_WORDS(tree, "interrupts", BH_TREE_PPI, 13, BH_TREE_LEVEL, BH_TREE_PPI, 14,
-                  BH_TREE_LEVEL, BH_TREE_PPI, 11, BH_TREE_LEVEL, BH_TREE_PPI, 10, BH_TREE_LEVEL);
+    BH_TREE_WORDS(tree, "interrupts", BH_TREE_PPI, BH_VIRT_TIMER_SECURE_PPI, BH_TREE_LEVEL,
+                  BH_TREE_PPI, BH_VIRT_TIMER_PHYSICAL_PPI, BH_TREE_LEVEL, BH_TREE_PPI,
+                  BH_VIRT_TIMER_VIRTUAL_PPI, BH_TREE_LEVEL, BH_TREE_PPI,
+                  BH_VIRT_TIMER_HYPERVISOR_PPI, BH_TREE_LEVEL);
     flag_add(tree, "always-on");
     end_node(tree);
 }
@@ -112,7 +99,7 @@ static void interrupts_add(struct bh_tree *tree, uint32_t cpus)
 static void cell_begin(struct bh_tree *tree, const char *name, uint64_t address, uint32_t spi)
 {
     bh_tree_node(tree, name, address);
-    bh_tree_reg(tree, address, CELL_BYTES);
+    bh_tree_reg(tree, address, BH_VIRT_CELL_BYTES);
     BH_TREE_WORDS(tree, "interrupts", BH_TREE_SPI, spi, BH_TREE_LEVEL);
 }
 
@@ -121,23 +108,23 @@ static void peripherals_add(struct bh_tree *tree)
     bh_tree_add(tree, fdt_begin_node(tree->fdt, "clock"));
     TREE_STRINGS(tree, "compatible", "fixed-clock");
     number_add(tree, "#clock-cells", 0);
-    number_add(tree, "clock-frequency", CLOCK_HZ);
+    number_add(tree, "clock-frequency", BH_VIRT_CELL_CLOCK);
     number_add(tree, "phandle", BH_TREE_PHANDLE_CLOCK);
     end_node(tree);
 
-    cell_begin(tree, "serial", UART_ADDRESS, UART_SPI);
+    cell_begin(tree, "serial", BH_VIRT_UART, BH_VIRT_UART_SPI);
     TREE_STRINGS(tree, "compatible", "arm,pl011\0arm,primecell");
     BH_TREE_WORDS(tree, "clocks", BH_TREE_PHANDLE_CLOCK, BH_TREE_PHANDLE_CLOCK);
     TREE_STRINGS(tree, "clock-names", "uartclk\0apb_pclk");
     end_node(tree);
 
-    cell_begin(tree, "rtc", RTC_ADDRESS, RTC_SPI);
+    cell_begin(tree, "rtc", BH_VIRT_RTC, BH_VIRT_RTC_SPI);
     TREE_STRINGS(tree, "compatible", "arm,pl031\0arm,primecell");
     BH_TREE_WORDS(tree, "clocks", BH_TREE_PHANDLE_CLOCK);
     TREE_STRINGS(tree, "clock-names", "apb_pclk");
     end_node(tree);
 
-    cell_begin(tree, "gpio", GPIO_ADDRESS, GPIO_SPI);
+    cell_begin(tree, "gpio", BH_VIRT_GPIO, BH_VIRT_GPIO_SPI);
     TREE_STRINGS(tree, "compatible", "arm,pl061\0arm,primecell");
     BH_TREE_WORDS(tree, "clocks", BH_TREE_PHANDLE_CLOCK);
     TREE_STRINGS(tree, "clock-names", "apb_pclk");
@@ -154,7 +141,7 @@ static void peripherals_add(struct bh_tree *tree)
     bh_tree_add(tree, fdt_begin_node(tree->fdt, "power"));
     bh_tree_text(tree, "label", "power");
     number_add(tree, "linux,code", POWER_KEY_CODE);
-    BH_TREE_WORDS(tree, "gpios", BH_TREE_PHANDLE_GPIO, POWER_KEY_LINE, 0);
+    BH_TREE_WORDS(tree, "gpios", BH_TREE_PHANDLE_GPIO, BH_VIRT_POWER_KEY_LINE, 0);
     end_node(tree);
     end_node(tree);
 }

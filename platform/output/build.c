@@ -112,8 +112,9 @@ static int text_write(const struct target *target, const char *name, char *text)
     return result;
 }
 
-/* The guest's own files, which its engine loads. */
-static int guest_write(const struct target *target, const struct bh_built *built)
+/* The guest's own files: what its engine loads, and what its programs are compiled with. */
+static int guest_write(const struct target *target, const struct bh_platform *platform,
+                       const struct bh_built *built)
 {
     const char *guest = built->layout.guest->name.text;
     char name[FILE_NAME_BYTES];
@@ -128,6 +129,11 @@ static int guest_write(const struct target *target, const struct bh_built *built
     if (result != BH_OK) {
         return result;
     }
+    (void)snprintf(name, sizeof(name), "%s.h", guest);
+    result = text_write(target, name, bh_build_header(platform, built));
+    if (result != BH_OK || built->layout.entry == 0) {
+        return result;
+    }
     bh_start_code(&built->layout, code);
     (void)snprintf(name, sizeof(name), "%s.start", guest);
     return target_write(target, name, code, sizeof(code));
@@ -140,7 +146,7 @@ static int build_write(const struct bh_platform *platform, const struct bh_built
     int result = target_open(&target);
 
     for (uint32_t i = 0; result == BH_OK && i < platform->guest_count; i++) {
-        result = guest_write(&target, &built[i]);
+        result = guest_write(&target, platform, &built[i]);
     }
     if (result == BH_OK) {
         result = text_write(&target, "memory-map.txt", bh_build_map(platform, built));
@@ -158,7 +164,7 @@ static int guest_build(struct bh_built *built, const struct bh_platform *platfor
                        const struct bh_guest *guest, struct bh_diagnostics *diagnostics)
 {
     struct bh_boot_images images;
-    int result = bh_boot_images_open(&images, platform, guest, diagnostics);
+    int result = bh_boot_images_look(&images, platform, guest, diagnostics);
 
     if (result != BH_OK) {
         return result;

@@ -20,4 +20,7 @@ struct bh_built {
 char *bh_build_json(const struct bh_platform *platform, const struct bh_built *built);
 char *bh_build_map(const struct bh_platform *platform, const struct bh_built *built);
 
+/* GUEST.h as text, for one guest that has a tree. Allocated (free); NULL: no memory. */
+char *bh_build_header(const struct bh_platform *platform, const struct bh_built *built);
+
 #endif

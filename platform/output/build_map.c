@@ -40,6 +40,9 @@ static void placements_print(FILE *to, const struct bh_layout *layout)
                        "", "");
         }
     }
+    for (uint32_t i = 0; i < layout->segment_count; i++) {
+        line_print(to, layout->segments[i].address, layout->segments[i].size, "  program", "", "");
+    }
 }
 
 static void regions_print(FILE *to, const struct bh_layout *layout)
@@ -62,6 +65,10 @@ static void regions_print(FILE *to, const struct bh_layout *layout)
                        layout->guest->devices[region->device].name.text,
                        "guest, engine, direct back ends");
             break;
+        case BH_REGION_RESERVED:
+            line_print(to, region->address, region->size, "left out: window of ",
+                       layout->guest->devices[region->device].name.text, "engine");
+            break;
         }
     }
 }
@@ -77,6 +84,9 @@ static void slots_print(FILE *to, const struct bh_layout *layout)
         const uint32_t slot = layout->slots[i];
         char detail[64];
 
+        if (slot == BH_SLOT_NONE || guest->devices[i].left_out) {
+            continue;
+        }
         (void)snprintf(detail, sizeof(detail), "%s (%s)", guest->devices[i].name.text,
                        bh_device_type_name(guest->devices[i].type.value));
         line_print(to, BH_VIRT_SLOT + slot * BH_VIRT_SLOT_BYTES, BH_VIRT_SLOT_BYTES, "device ",

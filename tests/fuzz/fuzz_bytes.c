@@ -528,7 +528,7 @@ static void init(struct world *world, uint8_t kind)
         setup.class_data = &world->console;
         setup.queue_count = (kind & 2u) != 0 ? 2 : QUEUES;
     } else {
-        FUZZ_CHECK(bh_rng_init(&world->rng, &world->device, &source_ops, world, kind >> 1) ==
+        FUZZ_CHECK(bh_rng_init(&world->rng, &world->device, &source_ops, world, kind >> 1, NULL) ==
                    BH_OK);
         setup.class = &bh_rng_class;
         setup.class_data = &world->rng;

@@ -429,8 +429,15 @@ static void init(struct world *world, uint8_t flags)
         bh_queue_init(&world->queues[i], i, QUEUE_SIZE, world->order[i], world->busy[i],
                       &world->pool);
     }
-    FUZZ_CHECK(bh_blk_init(&world->blk, &world->device, &geometry, &disk_ops, world,
-                           world->requests, REQUESTS) == BH_OK);
+    const struct bh_blk_setup blk_setup = {
+        .device = &world->device,
+        .geometry = &geometry,
+        .ops = &disk_ops,
+        .disk = world,
+        .requests = world->requests,
+        .request_count = REQUESTS,
+    };
+    FUZZ_CHECK(bh_blk_init(&world->blk, &blk_setup) == BH_OK);
     setup.queues = world->queues;
     bh_device_init(&world->device, &setup);
     bh_mmio_init(&world->mmio, &world->device, BH_MMIO_FEATURES, world->registers, &hypervisor,

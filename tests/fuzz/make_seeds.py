@@ -17,6 +17,7 @@ import struct
 import sys
 
 import bytes_seeds
+import image_seeds
 import vu_seeds
 
 NEXT, WRITE, INDIRECT, AVAIL, USED = 1, 2, 4, 1 << 7, 1 << 15
@@ -456,6 +457,17 @@ def write_definitions(folder):
     return len(paths)
 
 
+def write_files(folder, seeds):
+    """Seeds that are files as they are; returns how many."""
+    os.makedirs(folder, exist_ok=True)
+    count = 0
+    for name, data in seeds:
+        with open(os.path.join(folder, name), 'wb') as file:
+            file.write(data)
+        count += 1
+    return count
+
+
 def main():
     """Writes all seeds; prints how many."""
     if len(sys.argv) != 2:
@@ -472,6 +484,7 @@ def main():
                     file.write(seed.out)
                 count += 1
     count += write_definitions(os.path.join(sys.argv[1], 'definition'))
+    count += write_files(os.path.join(sys.argv[1], 'image'), image_seeds.seeds())
     print('%d seeds in %s' % (count, sys.argv[1]))
 
 

@@ -3,7 +3,7 @@
  * Runs the first guest of a definition on the engine, for test_machine.py: says what happens, line
  * by line, and does what it is told on standard input, a character each: s shut down, e end, k kill
  * the engine, b kill the back ends; anything else goes to the guest's UART. Not the supervisor: no
- * resources, no policy, block devices are null devices.
+ * policy, and back ends open their resources themselves.
  *
  * Usage: engine-machine DEFINITION FOLDER-OF-DAEMONS
  */
@@ -135,10 +135,12 @@ static void uart_ready(struct bh_watch *watch)
 }
 
 /* A back end for the device; returns the engine's end of its socket. */
-static int start_backend(const struct bh_device_definition *device, const char *daemons)
+static int start_backend(const struct bh_platform *platform,
+                         const struct bh_device_definition *device, const char *daemons)
 {
     static const char *const names[] = {"blk", "rng", "console"};
     char program[4096];
+    char disk[4096];
     int line[2];
     const char *arguments[] = {"backend", "--fd", "3", NULL, NULL, NULL};
     struct bh_child *child = &self.backends[self.backend_count];
@@ -146,8 +148,11 @@ static int start_backend(const struct bh_device_definition *device, const char *
         return -1;
     }
     if (device->type.value == BH_DEVICE_BLK) {
-        arguments[3] = "--null";
-        arguments[4] = "16M";
+        if (bh_platform_path(platform, &device->uses->image, disk, sizeof(disk)) != BH_OK) {
+            abort();
+        }
+        arguments[3] = "--file";
+        arguments[4] = disk;
     } else if (device->type.value == BH_DEVICE_CONSOLE) {
         arguments[3] = "--port";
         arguments[4] = "/dev/null";
@@ -175,7 +180,7 @@ static int start_backend(const struct bh_device_definition *device, const char *
 
 static int make_region(const struct bh_layout_region *region)
 {
-    if (region->kind == BH_REGION_PRIVATE) {
+    if (region->kind == BH_REGION_PRIVATE || region->kind == BH_REGION_RESERVED) {
         return -1;
     }
     int fd = memfd_create("region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -207,6 +212,7 @@ static int start(const struct bh_platform *platform, struct bh_diagnostics *diag
     (void)printf("engine %u.%u %s\n", engine.major, engine.minor, engine.kvm ? "kvm" : "tcg");
     result = bh_boot_images_open(&images, platform, guest, diagnostics);
     result = result == BH_OK ? bh_layout_make(&layout, guest, &images, diagnostics) : result;
+    result = result == BH_OK ? bh_machine_can_place(&layout, diagnostics) : result;
     if (result == BH_OK && layout.tree.size != 0u) {
         result = bh_device_tree_make(&layout, &tree, &tree_bytes);
     }
@@ -217,7 +223,11 @@ static int start(const struct bh_platform *platform, struct bh_diagnostics *diag
         regions[i] = make_region(&layout.regions[i]);
     }
     for (uint32_t i = 0; i < guest->device_count; i++) {
-        devices[i] = start_backend(&guest->devices[i], daemons);
+        devices[i] = -1;
+        if (guest->devices[i].left_out) {
+            continue;
+        }
+        devices[i] = start_backend(platform, &guest->devices[i], daemons);
         if (devices[i] < 0) {
             return BH_IO;
         }
@@ -245,7 +255,9 @@ static int start(const struct bh_platform *platform, struct bh_diagnostics *diag
     self.running = result == BH_OK;
     (void)close(uart[1]);
     for (uint32_t i = 0; i < guest->device_count; i++) {
-        (void)close(devices[i]);
+        if (devices[i] >= 0) {
+            (void)close(devices[i]);
+        }
     }
     free(tree);
     bh_boot_images_close(&images);

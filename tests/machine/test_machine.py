@@ -3,7 +3,8 @@
 """Guests of a few instructions on every QEMU that is here: how they start, and how they end.
 
 The guest prints `hello` on its UART and waits: for the power key or an `o`, upon which it turns itself off, or for an
-`r`, upon which it resets itself.  BULKHEAD_QEMU, folders with QEMU's programs, separated by colons, adds to the search
+`r`, upon which it resets itself.  Beside it the program of guest/hello, which looks at the whole machine of layout v1,
+and the first sector of a disk.  BULKHEAD_QEMU, folders with QEMU's programs, separated by colons, adds to the search
 path's QEMU.
 """
 
@@ -25,6 +26,8 @@ import tap  # noqa: E402  (found through the lines above)
 
 MACHINE = os.environ.get('BULKHEAD_ENGINE_MACHINE', 'engine-machine')
 DAEMONS = os.environ.get('BULKHEAD_DAEMONS', '')
+BULKHEAD = os.environ.get('BULKHEAD', 'bulkhead')
+HELLO = pathlib.Path(__file__).resolve().parent.parent.parent / 'guest' / 'hello'
 PATIENCE = 60
 GUEST = 'g%d' % os.getpid()  # others may run the same test on this machine
 
@@ -94,6 +97,10 @@ def pc_firmware():
     return bytes(image)
 
 
+# The first sector of a disk: prints, waits for an `r`, and resets, as above.
+BOOT_SECTOR = (PC_CODE.replace(bytes([0xbe, 0x00, 0x01]), bytes([0xbe, 0x80, 0x7c])).replace(bytes([0x2e, 0xac]), b'\xac\x90')
+               .ljust(128, b'\0') + b'hello\n\0').ljust(510, b'\0') + b'\x55\xaa'
+
 WINDOWS = '''
       root: { type: blk, resource: disk, window: 8M }
       random: { type: rng, resource: entropy, window: 8M }
@@ -126,12 +133,13 @@ FIRMWARE = '{ firmware: guest }'
 class Run:
     """A guest that runs in engine-machine. Its words, line by line, are in `lines`."""
 
-    def __init__(self, folder, qemu, image=ARM_GUEST, arch='arm64', boot=KERNEL, devices=WINDOWS, more=''):
+    def __init__(self, folder, qemu, image=ARM_GUEST, arch='arm64', boot=KERNEL, devices=WINDOWS, more='', disk=b'',
+                 definition=None):
         path = pathlib.Path(folder, 'definition.yaml')
-        path.write_text(DEFINITION.format(guest=GUEST, qemu=qemu, arch=arch, boot=boot, devices=devices, more=more),
-                        encoding='utf-8')
+        text = definition or DEFINITION.format(guest=GUEST, qemu=qemu, arch=arch, boot=boot, devices=devices, more=more)
+        path.write_text(text, encoding='utf-8')
         pathlib.Path(folder, 'guest').write_bytes(image)
-        pathlib.Path(folder, 'disk').write_bytes(bytes(4096))
+        pathlib.Path(folder, 'disk').write_bytes(disk.ljust(1 << 20, b'\0'))
         self.log = open(os.path.join(folder, 'log'), 'w+', encoding='utf-8')
         self.process = subprocess.Popen([MACHINE, str(path), DAEMONS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, text=True)
@@ -293,6 +301,56 @@ class EveryQemu:
         run = self.arm(image=ARM_FIRMWARE, boot=FIRMWARE, devices=OPEN)
         run.do('o')
         self.expect_end(run, 'event powered-off 0', 'event ended 0')
+
+    def hello(self, change=lambda text: text, folder='hello'):
+        """What the program of guest/hello says, built for its definition as it is changed."""
+        folder = pathlib.Path(self.folder, folder)
+        shutil.copytree(HELLO, folder)
+        text = change((HELLO / 'platform.yaml').read_text(encoding='utf-8'))
+        text = text.replace('resources:', 'engine: { qemu: "%s/qemu-system-aarch64" }\nresources:' % self.folder_of_qemu)
+        (folder / 'platform.yaml').write_text(text, encoding='utf-8')
+        subprocess.run(['make', '-s', '-C', str(folder), 'BULKHEAD=' + BULKHEAD], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        run = self.start('', definition=text.replace('hello.elf', str(folder / 'hello.elf')))
+        self.expect_end(run, 'event powered-off 0', 'event ended 0')
+        return run.lines[run.lines.index('hello from a guest without an operating system'):]
+
+    # [BH-LAY-1, BH-LAY-2, BH-LAY-4, BH-LAY-5, BH-LAY-7, BH-LAY-8, BH-LAY-12, BH-LAY-16, BH-LAY-18]
+    def test_program_finds_its_machine(self):
+        said = self.hello()
+        self.assertIn('all is where the header says', said)
+        self.assertIn('random: 0x00000004', said)
+
+    # [BH-LAY-6]
+    def test_program_finds_every_slot(self):
+        """The first and the last slot, and what is far from where the device would be by itself."""
+        for slot in 0, 17, 31:
+            with self.subTest(slot=slot):
+                said = self.hello(lambda text, n=slot: text.replace('slot: 5', 'slot: %d' % n), 'slot%d' % slot)
+                self.assertIn('all is where the header says', said)
+
+    # [BH-LAY-11]
+    def test_program_without_what_is_left_out(self):
+        """A device before it that this version has no back end for: its window and slot stay free, and nothing moves."""
+        said = self.hello(lambda text: text.replace('resources:', 'resources:\n  bus: { type: can, bus: virtual }').replace(
+            'devices:', 'devices:\n      body: { type: can, resource: bus, window: 1M, optional: true }').replace(
+            'slot: 5', 'slot: 1').replace('policy:', 'policy:\n  - { guest: hello, resource: bus, allow: [receive] }'))
+        self.assertIn('all is where the header says', said)
+
+    def test_pc_boots_from_a_disk(self):
+        """The second of two disks, by QEMU's own firmware."""
+        devices = '''
+      other: { type: blk, resource: other, isolation: open }
+      root: { type: blk, resource: disk, isolation: open }
+'''
+        text = DEFINITION.format(guest=GUEST, qemu=self.folder_of_qemu + '/qemu-system-x86_64', arch='x86_64',
+                                 boot='{ disk: root }', devices=devices, more='')
+        pathlib.Path(self.folder, 'other').write_bytes(bytes(1 << 20))
+        text = text.replace('  entropy: { type: entropy }', '  other: { type: disk, image: other }')
+        run = self.start('', disk=BOOT_SECTOR, definition=text)
+        run.wait('hello')
+        run.do('r')
+        self.expect_end(run, 'event reset 0', 'event ended 0')
 
     def test_pc(self):
         run = self.start(self.folder_of_qemu + '/qemu-system-x86_64', image=pc_firmware(), arch='x86_64', boot=FIRMWARE,

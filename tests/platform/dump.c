@@ -4,10 +4,13 @@
  * files of tests/platform hold. Not a test itself.
  *
  *   definition-dump FILE       diagnostics; for a good definition each value and where it stands
+ *                              (line:column+length, and the numbers of its file and of who uses it)
  *   definition-dump --colour FILE   the same with the terminal's colours
  *   definition-dump --keys     the table of keys: GROUP KEY TYPE, one key a line
  *   definition-dump --checks   the names of the checks
  *   definition-dump --schema   the reference text
+ *   definition-dump --json-schema   the JSON Schema
+ *   definition-dump --json FILE     diagnostics as JSON
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,7 +19,7 @@
 #include "bulkhead/platform_definition.h"
 #include "platform/definition/schema.h"
 
-#define JOBS_MAX   1024u
+#define JOBS_MAX   16384u
 #define PATH_BYTES 256u
 
 /* A structure that is to be printed. */
@@ -48,7 +51,14 @@ static void job_add(const struct bh_schema_group *group, const unsigned char *ow
 static void print_value(const struct job *job, const struct bh_schema_key *key, const char *value,
                         struct bh_origin at)
 {
-    printf("%s%s = %s @%u:%u+%u\n", job->path, key->key, value, at.line, at.column, at.length);
+    printf("%s%s = %s @%u:%u+%u", job->path, key->key, value, at.line, at.column, at.length);
+    if (at.file != 0) {
+        printf(" in %u", at.file);
+    }
+    if (at.via != 0) {
+        printf(" via %u", at.via);
+    }
+    printf("\n");
 }
 
 static void print_things(const struct job *job, const struct bh_schema_key *key)
@@ -208,7 +218,10 @@ static void print_checks(void)
     }
 }
 
-static int read_and_print(const char *path, bool colour)
+/* How to print. */
+enum form { PLAIN, COLOUR, JSON };
+
+static int read_and_print(const char *path, enum form form)
 {
     struct bh_diagnostics *diagnostics = bh_diagnostics_create(path);
     struct bh_platform *platform = NULL;
@@ -218,8 +231,13 @@ static int read_and_print(const char *path, bool colour)
         return 2;
     }
     error = bh_platform_read(&platform, path, diagnostics);
-    bh_diagnostics_print(diagnostics, stdout, colour);
-    if (platform != NULL) {
+    if (form == JSON && bh_diagnostics_print_json(diagnostics, stdout) != 0) {
+        return 2;
+    }
+    if (form != JSON) {
+        bh_diagnostics_print(diagnostics, stdout, form == COLOUR);
+    }
+    if (platform != NULL && form != JSON) {
         print_platform(platform);
     }
     bh_platform_destroy(platform);
@@ -230,10 +248,14 @@ static int read_and_print(const char *path, bool colour)
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--colour") == 0) {
-        return read_and_print(argv[2], true);
+        return read_and_print(argv[2], COLOUR);
+    }
+    if (argc == 3 && strcmp(argv[1], "--json") == 0) {
+        return read_and_print(argv[2], JSON);
     }
     if (argc != 2) {
-        (void)fprintf(stderr, "usage: definition-dump [--colour] FILE|--keys|--checks|--schema\n");
+        (void)fprintf(stderr, "usage: definition-dump [--colour|--json] FILE"
+                              "|--keys|--checks|--schema|--json-schema\n");
         return 2;
     }
     if (strcmp(argv[1], "--keys") == 0) {
@@ -242,8 +264,10 @@ int main(int argc, char **argv)
         print_checks();
     } else if (strcmp(argv[1], "--schema") == 0) {
         bh_schema_print(stdout);
+    } else if (strcmp(argv[1], "--json-schema") == 0) {
+        return bh_schema_print_json(stdout) == 0 ? 0 : 2;
     } else {
-        return read_and_print(argv[1], false);
+        return read_and_print(argv[1], PLAIN);
     }
     return 0;
 }

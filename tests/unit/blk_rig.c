@@ -94,6 +94,33 @@ void rig_negotiate(struct blk_rig *rig, uint64_t features)
     }
 }
 
+static void refused(void *context, uint32_t operation)
+{
+    struct blk_rig *rig = context;
+
+    rig->refused++;
+    rig->refused_last = operation;
+}
+
+void rig_init_model(struct blk_rig *rig, uint32_t withheld)
+{
+    const struct bh_blk_setup setup = {
+        .device = &rig->device,
+        .geometry = &rig->geometry,
+        .ops = &fake_disk_ops,
+        .disk = &rig->disk,
+        .requests = rig->requests,
+        .request_count = RIG_REQUESTS,
+        .withheld = withheld,
+        .filter = &rig->filter,
+        .refused = refused,
+        .context = rig,
+    };
+
+    bh_filter_bind(&rig->filter, &rig->page);
+    assert_int_equal(bh_blk_init(&rig->blk, &setup), BH_OK);
+}
+
 void rig_init(struct blk_rig *rig, bool packed, const struct bh_blk_geometry *geometry,
               uint16_t queue_count, uint64_t features)
 {
@@ -111,12 +138,11 @@ void rig_init(struct blk_rig *rig, bool packed, const struct bh_blk_geometry *ge
     other_init(rig);
     fake_disk_init(&rig->disk, geometry->capacity);
     rig->geometry = *geometry;
+    rig->page = (struct bh_filter_page){.magic = BH_FILTER_MAGIC, .operations = UINT32_MAX};
     for (uint16_t i = 0; i < 2; i++) {
         bh_queue_init(&rig->queues[i], i, RIG_QUEUE, rig->order[i], rig->busy[i], &rig->guest.pool);
     }
-    assert_int_equal(bh_blk_init(&rig->blk, &rig->device, geometry, &fake_disk_ops, &rig->disk,
-                                 rig->requests, RIG_REQUESTS),
-                     BH_OK);
+    rig_init_model(rig, 0);
     bh_device_init(&rig->device, &setup);
     bh_device_bind(&rig->device, &port_ops, rig, BH_F_TRANSPORT_MASK);
     rig_negotiate(rig, features & ~BH_F_TRANSPORT_MASK);

@@ -43,6 +43,10 @@ struct blk_rig {
     uint32_t config_changes;
     uint32_t failures;
     uint32_t idles;
+    struct bh_filter_page page; /* everything is allowed, unless the test says otherwise */
+    struct bh_filter filter;
+    uint32_t refused; /* how often the model said so */
+    uint32_t refused_last;
 };
 
 /* The geometry that rig_init takes: RIG_SECTORS, everything on. */
@@ -52,6 +56,9 @@ struct bh_blk_geometry rig_geometry(void);
 void rig_init(struct blk_rig *rig, bool packed, const struct bh_blk_geometry *geometry,
               uint16_t queue_count, uint64_t features);
 void rig_finish(struct blk_rig *rig);
+
+/* Makes the model anew. `withheld`: as in bh_blk_setup. */
+void rig_init_model(struct blk_rig *rig, uint32_t withheld);
 
 /* Starts queue 0 (and 1) again after a reset, with other features. */
 void rig_negotiate(struct blk_rig *rig, uint64_t features);

@@ -24,6 +24,7 @@ void layout_rig_init(struct layout_rig *rig)
     rig->images = (struct bh_boot_images){
         .kernel_fd = -1,
         .initrd_fd = -1,
+        .elf_fd = -1,
         .firmware_fd = -1,
         .kernel_bytes = 10 * MIB,
         .kernel_memory = 12 * MIB,
@@ -49,6 +50,7 @@ struct bh_device_definition *layout_rig_add(struct layout_rig *rig, enum bh_devi
     device->type.value = type;
     device->window.value = window;
     device->queues.value = 1;
+    device->slot.value = BH_SLOT_ANY;
     return device;
 }
 

@@ -87,9 +87,15 @@ static void make_device(struct life *life)
         bh_queue_init(&life->queues[i], i, LIFE_RING, life->order[i], life->busy[i], &life->pool);
     }
     fake_disk_init(&life->disk, geometry.capacity);
-    assert_int_equal(bh_blk_init(&life->blk, &life->device, &geometry, &fake_disk_ops, &life->disk,
-                                 life->model_requests, LIFE_MODEL),
-                     BH_OK);
+    const struct bh_blk_setup blk_setup = {
+        .device = &life->device,
+        .geometry = &geometry,
+        .ops = &fake_disk_ops,
+        .disk = &life->disk,
+        .requests = life->model_requests,
+        .request_count = LIFE_MODEL,
+    };
+    assert_int_equal(bh_blk_init(&life->blk, &blk_setup), BH_OK);
     bh_device_init(&life->device, &setup);
     bh_mmio_init(&life->mmio, &life->device, BH_MMIO_FEATURES, life->registers, &hypervisor, life);
 }

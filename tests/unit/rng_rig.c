@@ -108,7 +108,10 @@ void rig_init(struct rng_rig *rig, bool packed, uint64_t allowance, uint64_t fea
     rig->there = UINT32_MAX;
     rig->most = UINT32_MAX;
     bh_queue_init(&rig->queue, 0, RIG_QUEUE, rig->order, rig->busy, &rig->guest.pool);
-    assert_int_equal(bh_rng_init(&rig->rng, &rig->device, &source_ops, rig, allowance), BH_OK);
+    rig->page = (struct bh_filter_page){.magic = BH_FILTER_MAGIC, .operations = BH_ENTROPY_READ};
+    bh_filter_bind(&rig->filter, &rig->page);
+    assert_int_equal(
+        bh_rng_init(&rig->rng, &rig->device, &source_ops, rig, allowance, &rig->filter), BH_OK);
     bh_device_init(&rig->device, &setup);
     bh_device_bind(&rig->device, &port_ops, rig, BH_F_TRANSPORT_MASK);
     rig_start(rig);

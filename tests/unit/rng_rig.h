@@ -25,6 +25,8 @@ struct rng_rig {
     uint32_t notified;
     uint32_t failures;
     uint32_t idles;
+    struct bh_filter_page page; /* the driver may draw, unless the test says otherwise */
+    struct bh_filter filter;
 
     uint32_t there;     /* bytes that the source has now */
     uint32_t most;      /* of them at a time */

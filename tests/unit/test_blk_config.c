@@ -276,9 +276,7 @@ static void test_mode_is_unknown_to_a_successor(void **state)
     struct blk_rig *rig = *state;
 
     assert_int_equal(bh_device_reset(&rig->device), BH_OK);
-    assert_int_equal(bh_blk_init(&rig->blk, &rig->device, &rig->geometry, &fake_disk_ops,
-                                 &rig->disk, rig->requests, RIG_REQUESTS),
-                     BH_OK);
+    rig_init_model(rig, 0);
     rig->guest.setup.resumed = true;
     rig_negotiate(rig, RIG_FEATURES);
     assert_int_equal(FIELD(rig, writeback), 1);
@@ -328,7 +326,15 @@ static int init_with(const struct bh_blk_geometry *geometry, const struct bh_dis
     static struct bh_device device;
     static struct bh_blk_request request;
 
-    return bh_blk_init(&blk, &device, geometry, ops, NULL, &request, requests);
+    const struct bh_blk_setup setup = {
+        .device = &device,
+        .geometry = geometry,
+        .ops = ops,
+        .requests = &request,
+        .request_count = requests,
+    };
+
+    return bh_blk_init(&blk, &setup);
 }
 
 /* [BH-BLK-31] */

@@ -140,6 +140,7 @@ static int tear_down(void **state)
         "initrd",
         "platform.yaml",
         "out/one.dtb",
+        "out/one.h",
         "out/one.start",
         "out/platform.json",
         "out/memory-map.txt",

@@ -230,11 +230,10 @@ static void test_entropy_what_is_no_source(void **state)
     static const char *const paths[] = {"/dev/zero",   "/dev/null", "/dev/full", "/dev/urandom",
                                         "/etc/passwd", "/",         "/dev/fd/0x"};
     struct fixture *f = *state;
-    for (unsigned i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         assert_int_equal(create(f, paths[i]), BH_INVALID);
         assert_null(f->entropy);
     }
-    assert_int_equal(create(f, paths[6]), BH_GONE);
     assert_int_equal(create(f, "/no/such/source"), BH_GONE);
     assert_int_equal(create(f, "/dev/fd/999"), BH_INVALID);
     (void)snprintf(f->path, sizeof(f->path), "/dev/fd/%d", f->ends[1]);

@@ -165,7 +165,7 @@ static void test_other_formats(void **state)
         {0,
          "\x7f"
          "ELF",
-         "objcopy -O binary"},
+         "stands under `elf:`"},
         {4, "zimg", "compressed EFI image"},
         {0x202, "HdrS", "arch: x86_64"},
         {0, "ANDROID!", "unpack_bootimg"},

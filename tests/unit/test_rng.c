@@ -233,8 +233,59 @@ static void test_rng_limit_without_time(void **state)
     struct rng_rig *rig = *state;
     struct bh_rng rng;
 
-    assert_int_equal(bh_rng_init(&rng, &rig->device, &no_time, rig, 1), BH_INVALID);
-    assert_int_equal(bh_rng_init(&rng, &rig->device, &no_time, rig, 0), BH_OK);
+    assert_int_equal(bh_rng_init(&rng, &rig->device, &no_time, rig, 1, NULL), BH_INVALID);
+    assert_int_equal(bh_rng_init(&rng, &rig->device, &no_time, rig, 0, NULL), BH_OK);
+}
+
+/* ---- the policy ---- */
+
+/* [BH-RNG-12, BH-DEV-29] A driver that may not draw waits, unanswered, and the source is left
+ * alone; it is served when it may, without another notification of its own. */
+static void test_rng_not_allowed_waits(void **state)
+{
+    struct rng_rig *rig = *state;
+
+    rig->page.operations = ~BH_ENTROPY_READ;
+    for (uint16_t i = 0; i < 3; i++) {
+        rig_offer(rig, i, 8);
+        rig_kick(rig);
+    }
+    assert_false(bh_rng_wake(&rig->rng));
+    guest_expect_nothing(&rig->guest);
+    assert_false(is_asked(rig));
+    assert_int_equal(rig->asked, 0);
+    assert_int_equal(rig->queue.in_flight, 0);
+    assert_int_equal(*guest_at(&rig->guest, RIG_AT(0)), 0xee);
+    rig->page.operations = BH_ENTROPY_READ;
+    assert_false(bh_rng_wake(&rig->rng));
+    for (uint16_t i = 0; i < 3; i++) {
+        rig_expect(rig, i, 8, 64);
+    }
+    assert_true(is_asked(rig));
+    assert_int_equal(rig->failures, 0);
+}
+
+/* [BH-RNG-12, BH-DEV-30] A change counts from the next buffer on: bytes that the model has already
+ * are not handed out either. */
+static void test_rng_allowed_no_more(void **state)
+{
+    struct rng_rig *rig = *state;
+
+    rig_offer(rig, 0, 8);
+    rig_kick(rig);
+    rig_expect(rig, 0, 8, 64);
+    assert_int_not_equal(rig->rng.count, 0);
+    rig->page.operations = 0;
+    rig_offer(rig, 1, 8);
+    rig_kick(rig);
+    guest_expect_nothing(&rig->guest);
+    /* Nothing is in flight: a reset does not wait for the policy. */
+    assert_int_equal(bh_device_reset(&rig->device), BH_OK);
+    rig_start(rig);
+    rig_offer(rig, 1, 8);
+    rig->page.operations = BH_ENTROPY_READ;
+    rig_kick(rig);
+    rig_expect(rig, 1, 8, 64);
 }
 
 /* ---- what a driver does wrong ---- */
@@ -370,6 +421,8 @@ int main(void)
         RIG_BOTH(test_rng_source_that_lies),
         RIG_BOTH(test_class_17_rng_reset_while_waiting),
         RIG_BOTH(test_rng_limit),
+        RIG_BOTH(test_rng_not_allowed_waits),
+        RIG_BOTH(test_rng_allowed_no_more),
         RIG_BOTH(test_rng_limit_without_time),
         RIG_BOTH(test_rng_readable_buffer),
         RIG_BOTH(test_class_12_rng_readable_part),

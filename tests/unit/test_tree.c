@@ -221,15 +221,15 @@ static void test_start_code(void **state)
         0xd2800001,             /* mov x1, #0 */
         0xd2800002,             /* mov x2, #0 */
         0xd2800003,             /* mov x3, #0 */
-        0x58000084,             /* ldr x4, kernel */
+        0x58000084,             /* ldr x4, entry */
         0xd61f0080,             /* br x4 */
         0x40200000,             /* tree */
-        0x00000001, 0x40400000, /* kernel */
+        0x00000001, 0x40400000, /* entry */
         0x00000002,
     };
     struct bh_layout layout = {
         .tree = {.address = 0x140200000},
-        .kernel = {.address = 0x240400000},
+        .entry = 0x240400000,
     };
     uint8_t code[BH_START_CODE_BYTES];
 
