@@ -6,12 +6,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bulkhead/error.h"
+#include "bulkhead/platform_flow.h"
 #include "bulkhead/platform_layout.h"
 #include "definition.h"
 
-enum check_option { OPTION_RULE, OPTION_FORMAT, OPTION_LIST, OPTION_EXPLAIN };
+enum check_option { OPTION_RULE, OPTION_FORMAT, OPTION_LIST, OPTION_EXPLAIN, OPTION_FLOW };
 
 static int check_guest(const struct bh_platform *platform, const struct bh_guest *guest,
                        struct bh_diagnostics *diagnostics)
@@ -83,12 +85,33 @@ static int list(void)
 
 static int explain(const char *name)
 {
-    const struct bh_check *row = bh_cli_check_named(&bh_cli_check, name);
-    if (row == NULL) {
+    if (bh_cli_check_named(&bh_cli_check, name) == NULL) {
         return BH_CLI_USAGE;
     }
-    (void)printf("%s: %s\n", row->name, row->reason);
+    const char *page = bh_check_page(name);
+    if (page == NULL) {
+        bh_cli_error("check: nothing more is known of '%s'", name);
+        return BH_CLI_REFUSED;
+    }
+    (void)fputs(page, stdout);
     return BH_CLI_OK;
+}
+
+static int explain_flow(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
+                        void *context)
+{
+    const struct bh_cli_arguments *arguments = context;
+    return bh_flow_explain(platform, arguments->options[OPTION_FLOW], arguments->second,
+                           diagnostics, stdout, bh_cli_colour(STDOUT_FILENO));
+}
+
+static int explain_flows(const struct bh_cli_arguments *arguments)
+{
+    struct bh_cli_arguments copy = *arguments;
+    struct bh_platform *platform = bh_cli_definition(arguments, BH_CLI_TEXT, explain_flow, &copy);
+    int status = platform != NULL ? BH_CLI_OK : BH_CLI_REFUSED;
+    bh_platform_destroy(platform);
+    return status;
 }
 
 /* -1: the format is one. */
@@ -125,7 +148,8 @@ static int run(const struct bh_cli_arguments *arguments)
     if (arguments->options[OPTION_EXPLAIN] != NULL) {
         return explain(arguments->options[OPTION_EXPLAIN]);
     }
-    return check(arguments, form);
+    return arguments->options[OPTION_FLOW] != NULL ? explain_flows(arguments)
+                                                   : check(arguments, form);
 }
 
 const struct bh_cli_command bh_cli_check = {
@@ -137,6 +161,8 @@ const struct bh_cli_command bh_cli_check = {
     .options = {[OPTION_RULE] = BH_CLI_RULE_OPTION,
                 [OPTION_FORMAT] = {"format", "FORMAT", "text, or json: on standard output", '\0'},
                 [OPTION_LIST] = {"list", NULL, "list all checks", '\0'},
-                [OPTION_EXPLAIN] = {"explain", "NAME", "explain a check", '\0'}},
+                [OPTION_EXPLAIN] = {"explain", "NAME", "explain a check", '\0'},
+                [OPTION_FLOW] = {"explain-flow", "A B",
+                                 "show every way between two guests or resources", '\0'}},
     .run = run,
 };

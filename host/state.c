@@ -97,6 +97,13 @@ static int check_owner(struct bh_state_folder *state)
                       "acceptable; `chmod go-w` it, or name another folder with --state",
                       state->path);
     }
+    /* Known before anything is started, not when the first number is to be written. */
+    if (faccessat(state->fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+        return refuse(state, BH_DENIED,
+                      "%s: the state folder cannot be written: %s; let this user write there, or "
+                      "name another folder with --state",
+                      state->path, strerror(errno));
+    }
     return BH_OK;
 }
 

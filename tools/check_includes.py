@@ -86,12 +86,14 @@ class Tree:
     def __init__(self, root):
         self.root = root
         self.files = []
+        tables = set()
         for base, dirs, names in os.walk(root):
             dirs[:] = sorted(name for name in dirs
                              if not name.startswith('.') and not (base == root and name.startswith('build')))
             self.files += [os.path.relpath(os.path.join(base, name), root) for name in sorted(names)
                            if name.endswith(('.c', '.h'))]
-        self.known = set(self.files)
+            tables |= {os.path.relpath(os.path.join(base, name), root) for name in names if name.endswith('.def')}
+        self.known = set(self.files) | tables  # a table holds no #include of its own
 
     def folder(self, path):
         """The entry of FOLDERS that a file belongs to, or None."""

@@ -50,6 +50,8 @@ struct bh_supervisor_setup {
     FILE *output;     /* lines of guests and messages */
     bool colour;
     const char *daemons; /* folder of the bulkhead-* programs */
+    void (*ready)(void *context); /* every guest has started, once; NULL: nobody asks */
+    void *ready_context;
 };
 
 /* Runs the platform to its end. */

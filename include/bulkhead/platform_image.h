@@ -114,9 +114,14 @@ int bh_image_keys_file(struct bh_image_keys *keys, const char *path,
 int bh_image_keys_folder(struct bh_image_keys *keys, const char *path,
                          struct bh_image_refusal *refusal);
 
+/* Keys here are for everybody on this host, and a host that has one runs nothing but images. */
+#define BH_IMAGE_KEYS_FOLDER "/etc/bulkhead/keys"
+
 /* bh_image_keys_folder with the folders that are meant when nobody names a key: /etc/bulkhead/keys
  * and $XDG_CONFIG_HOME/bulkhead/keys (without that variable, $HOME/.config/bulkhead/keys). */
 int bh_image_keys_usual(struct bh_image_keys *keys, struct bh_image_refusal *refusal);
+
+uint32_t bh_image_keys_count(const struct bh_image_keys *keys);
 
 /* Where the key `id` came from; NULL: it is not trusted. Valid as long as the keys. */
 const char *bh_image_keys_origin(const struct bh_image_keys *keys,

@@ -40,8 +40,8 @@ bool bh_number_read(struct bh_reader *reader, const struct bh_schema_key *key,
 bool bh_range_read(struct bh_reader *reader, const struct bh_schema_key *key,
                    const struct bh_yaml_node *node, struct bh_range *range);
 
-/* values.c: whether `text` at `at` is a name, of a `noun`; if not, it is said. */
-bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const char *text,
+/* values.c: whether `text` at `at` is a name of `what` ("a guest"); if not, it is said. */
+bool bh_name_is_good(const struct bh_reader *reader, const char *what, const char *text,
                      struct bh_origin at);
 
 /* values.c: says that `node` is no value of the key: the wrong kind of thing, or nothing. */

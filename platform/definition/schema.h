@@ -85,6 +85,9 @@ const struct bh_schema_group *bh_schema_group_at(size_t index);
 /* What a key's value is, in words: "a size from 32M to 64G, a multiple of 2M". `size` bytes. */
 void bh_schema_describe(const struct bh_schema_key *key, char *to, size_t size);
 
+/* What a name that is its value, or an entry of it, is a name of: "a guest". */
+const char *bh_schema_names(const struct bh_schema_key *key);
+
 /* A number as one would write it for this key: "4M", "10s", "3". */
 struct bh_schema_number {
     char text[24];

@@ -76,12 +76,13 @@ static void describe_number(const struct bh_schema_key *key, const char *what, c
                    key->multiple == 0 ? "" : bh_schema_number(key, key->multiple).text);
 }
 
-/* What a reference names. */
-static const char *reference_of(const struct bh_schema_key *key)
+const char *bh_schema_names(const struct bh_schema_key *key)
 {
     static const char *const words[][2] = {
-        {"resource", "a resource"}, {"guest", "a guest"}, {"through", "a guest"},
-        {"device", "a device"},     {"disk", "a device"},
+        {"resource", "a resource"}, {"guest", "a guest"},      {"through", "a guest"},
+        {"device", "a device"},     {"disk", "a device"},      {"name", "a platform"},
+        {"modes", "a mode"},        {"after", "a guest"},      {"guests", "a guest"},
+        {"ports", "a port"},        {"allow", "an operation"}, {"deny", "an operation"},
     };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -102,7 +103,7 @@ void bh_schema_describe(const struct bh_schema_key *key, char *to, size_t size)
         (void)snprintf(to, size, "a name");
         break;
     case BH_SCHEMA_REFERENCE:
-        (void)snprintf(to, size, "the name of %s", reference_of(key));
+        (void)snprintf(to, size, "the name of %s", bh_schema_names(key));
         break;
     case BH_SCHEMA_TEXT:
         (void)snprintf(to, size, "a text of at most %" PRIu64 " bytes", key->maximum);

@@ -358,7 +358,7 @@ static void check_template(const struct expansion *expansion, struct bh_yaml_nod
     for (size_t i = 0; key == NULL && (group = bh_schema_group_at(i)) != NULL; i++) {
         key = key_of_type(group, BH_SCHEMA_TEMPLATE);
     }
-    (void)bh_name_is_good(expansion->reader, "template", template->key, template->key_at);
+    (void)bh_name_is_good(expansion->reader, "a template", template->key, template->key_at);
     if (bh_yaml_is_null(template)) {
         return;
     }

@@ -92,7 +92,7 @@ static void mend_name(const char *text, char to[BH_NAME_MAX + 1])
     to[length] = '\0';
 }
 
-bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const char *text,
+bool bh_name_is_good(const struct bh_reader *reader, const char *what, const char *text,
                      struct bh_origin at)
 {
     char mended[BH_NAME_MAX + 1];
@@ -102,18 +102,16 @@ bool bh_name_is_good(const struct bh_reader *reader, const char *noun, const cha
     }
     mend_name(text, mended);
     BH_SAY(reader, "name", at,
-           "%s is no name for a %s: a small letter, then small letters, digits and -, %u at most"
+           "%s is no name for %s: a small letter, then small letters, digits and -, %u at most"
            "%s%s",
-           bh_show(text).text, noun, BH_NAME_MAX, mended[0] == '\0' ? "" : "\nwrite ", mended);
+           bh_show(text).text, what, BH_NAME_MAX, mended[0] == '\0' ? "" : "\nwrite ", mended);
     return false;
 }
 
 static void read_name(struct bh_reader *reader, const struct bh_schema_key *key,
                       const struct bh_yaml_node *node, void *owner)
 {
-    const char *noun = key->type == BH_SCHEMA_REFERENCE ? "reference" : "platform";
-
-    if (bh_name_is_good(reader, noun, node->text, node->at)) {
+    if (bh_name_is_good(reader, bh_schema_names(key), node->text, node->at)) {
         keep_text(reader, member(key, owner), node->text, strlen(node->text), node->at);
     }
 }
@@ -149,7 +147,7 @@ static void read_names(struct bh_reader *reader, const struct bh_schema_key *key
         if (entry->kind != BH_YAML_SCALAR || is_nothing(entry)) {
             BH_SAY(reader, "type", entry->at, "an entry of %s is a name\nwrite %s: %s", key->key,
                    key->key, key->example);
-        } else if (bh_name_is_good(reader, key->key, entry->text, entry->at)) {
+        } else if (bh_name_is_good(reader, bh_schema_names(key), entry->text, entry->at)) {
             keep_text(reader, &names->names[names->count++], entry->text, strlen(entry->text),
                       entry->at);
         }
@@ -210,9 +208,9 @@ static void read_text(struct bh_reader *reader, const struct bh_schema_key *key,
                key->key);
     } else if (memchr(node->text, '\t', length) != NULL) {
         BH_SAY(reader, "text", node->at, "%s has a tab in it\nwrite spaces", key->key);
-    } else if (length > maximum) {
-        BH_SAY(reader, "range", node->at, "%s has %zu bytes; %" PRIu64 " at most", key->key, length,
-               maximum);
+    } else if (length > maximum || length < key->minimum) {
+        BH_SAY(reader, "range", node->at, "%s has %zu bytes; %" PRIu64 " at %s", key->key, length,
+               length > maximum ? maximum : key->minimum, length > maximum ? "most" : "least");
     } else if (path && (strcmp(node->text, "~") == 0 || strncmp(node->text, "~/", 2) == 0)) {
         BH_SAY(reader, "path", node->at,
                "%s begins with ~, which only a shell replaces\n"

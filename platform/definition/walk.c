@@ -221,7 +221,7 @@ static void read_things(struct walk *walk, const struct job *job, const struct b
         struct bh_text *name = (void *)(things + group->name_offset);
         struct job *inner = job_add(walk, group, entry, things);
 
-        (void)bh_name_is_good(walk->reader, group->noun, entry->key, entry->key_at);
+        (void)bh_name_is_good(walk->reader, group->phrase, entry->key, entry->key_at);
         name->text = bh_arena_text(walk->reader->arena, entry->key, strlen(entry->key));
         name->at = entry->key_at;
         if (inner == NULL || name->text == NULL) {

@@ -90,12 +90,24 @@ static void note_path(const struct violation *violation)
 static void say_flow(const struct violation *violation, const char *modes)
 {
     const struct bh_assert_flow *ends = &violation->assertion->no_flow;
+    const struct bh_flow_path *path = &violation->path;
+    /* Who passes it on first: step 2 ends there, unless that is the end already. */
+    const struct bh_guest *between = path->count < 3                   ? NULL
+                                     : path->steps[0].to.guest != NULL ? path->steps[0].to.guest
+                                                                       : path->steps[1].to.guest;
 
-    BH_SAY(violation->reader, "assert-no-flow", ends->at,
-           "what %s has can reach %s%s\n"
-           "take one of the steps away; or, if a guest in between may decide what it passes on,\n"
-           "assert only-through: { from: %s, to: %s, through: THAT-GUEST }",
-           ends->from.text, ends->to.text, modes, ends->from.text, ends->to.text);
+    if (between == NULL) {
+        BH_SAY(violation->reader, "assert-no-flow", ends->at,
+               "data of %s can reach %s%s\ntake one of the steps below away", ends->from.text,
+               ends->to.text, modes);
+    } else {
+        BH_SAY(violation->reader, "assert-no-flow", ends->at,
+               "data of %s can reach %s%s\n"
+               "take one of the steps below away; or, if %s may decide what it passes on, assert\n"
+               "only-through: { from: %s, to: %s, through: %s }",
+               ends->from.text, ends->to.text, modes, between->name.text, ends->from.text,
+               ends->to.text, between->name.text);
+    }
     note_path(violation);
 }
 
@@ -104,8 +116,8 @@ static void say_through(const struct violation *violation, const char *modes)
     const struct bh_assert_flow *ends = &violation->assertion->only_through;
 
     BH_SAY(violation->reader, "assert-only-through", ends->at,
-           "what %s has can reach %s without passing %s%s\n"
-           "take one of the steps away, or lead it through %s",
+           "data of %s can reach %s without passing %s%s\n"
+           "take one of the steps below away, or lead it through %s",
            ends->from.text, ends->to.text, ends->through.text, modes, ends->through.text);
     note_path(violation);
 }
@@ -179,17 +191,17 @@ static void note_reach(const struct violation *violation, const struct bh_guest 
     }
 }
 
-static void say_isolated(const struct violation *violation, const char *modes)
+static void say_isolated(const struct violation *violation)
 {
     const struct bh_assert_isolated *isolated = &violation->assertion->isolated;
     const struct bh_guest *guest =
         bh_platform_guest(violation->flow->platform, isolated->guest.text);
 
     BH_SAY(violation->reader, "assert-isolated", isolated->at,
-           "the private memory of %s can be reached from outside of it%s\n"
+           "the private memory of %s can be reached from outside of it\n"
            "make its devices direct, have it boot a kernel or an ELF program on arm64,\n"
            "and put hardware that masters memory behind an IOMMU (iommu: true)",
-           guest->name.text, modes);
+           guest->name.text);
     note_reach(violation, guest);
 }
 
@@ -213,7 +225,7 @@ static void say(const struct violation *violation)
         say_shared(violation, modes);
         break;
     case BH_ASSERT_ISOLATED:
-        say_isolated(violation, modes);
+        say_isolated(violation); /* modes change nothing in it */
         break;
     case BH_ASSERT_NOTHING:
     default:

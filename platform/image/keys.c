@@ -23,7 +23,6 @@
 
 #define KEYS_MAX       64u
 #define PEM_BYTES_MAX  65536u
-#define SYSTEM_FOLDER  "/etc/bulkhead/keys"
 #define KEYS_SUBFOLDER "bulkhead/keys"
 #define PEM_ENDING     ".pem"
 
@@ -290,7 +289,7 @@ int bh_image_keys_usual(struct bh_image_keys *keys, struct bh_image_refusal *ref
     const char *config = getenv("XDG_CONFIG_HOME");
     const char *home = getenv("HOME");
     int length = -1;
-    int result = bh_image_keys_folder(keys, SYSTEM_FOLDER, refusal);
+    int result = bh_image_keys_folder(keys, BH_IMAGE_KEYS_FOLDER, refusal);
     if (result != BH_OK) {
         return result;
     }

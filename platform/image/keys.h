@@ -7,8 +7,6 @@
 
 #include "image.h"
 
-uint32_t bh_image_keys_count(const struct bh_image_keys *keys);
-
 /* The id of the first key of at least one. */
 const uint8_t *bh_image_keys_first(const struct bh_image_keys *keys);
 

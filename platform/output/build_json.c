@@ -16,10 +16,12 @@
  *         "layout": 1,                    the version of the machine's layout
  *         "regions": [                    by address; the first is RAM
  *           { "kind": "private" | "shared", "address": "0x40000000", "size": 134217728 },
- *           { "kind": "window", "device": "root", "address": "0x48000000", "size": 4194304 } ],
+ *           { "kind": "window", "device": "root", "address": "0x48000000", "size": 4194304 },
+ *           { "kind": "reserved", … } ],  the place of a window of a device that is left out
  *         "slots": { "root": 0 },         virtio-mmio slot of each device; on x86_64 its order
- *         "images": {                     arm64 kernel guests: where each lies, and its room
- *           "kernel" | "initrd" | "tree" | "start": { "address": "0x…", "size": … } } } }
+ *         "images": {                     guests with layout v1: where each lies, and its room
+ *           "kernel" | "initrd" | "tree" | "start": { "address": "0x…", "size": … },
+ *           "program": [ { … } ] } } }    the segments of an ELF file
  *   }
  *
  * Addresses are texts, because a number of JSON need not hold 64 bits.
@@ -240,6 +242,7 @@ static json_t *regions_json(struct maker *maker, const struct bh_layout *layout)
         [BH_REGION_PRIVATE] = "private",
         [BH_REGION_WINDOW] = "window",
         [BH_REGION_SHARED] = "shared",
+        [BH_REGION_RESERVED] = "reserved",
     };
     json_t *array = json_array();
 
@@ -248,11 +251,24 @@ static json_t *regions_json(struct maker *maker, const struct bh_layout *layout)
         json_t *object = json_object();
 
         set(maker, object, "kind", json_string(kinds[region->kind]));
-        if (region->kind == BH_REGION_WINDOW) {
+        if (region->kind == BH_REGION_WINDOW || region->kind == BH_REGION_RESERVED) {
             set(maker, object, "device", text_json(&layout->guest->devices[region->device].name));
         }
         range_set(maker, object, region->address, region->size);
         append(maker, array, object);
+    }
+    return array;
+}
+
+static json_t *segments_json(struct maker *maker, const struct bh_layout *layout)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < layout->segment_count; i++) {
+        json_t *range = json_object();
+
+        range_set(maker, range, layout->segments[i].address, layout->segments[i].size);
+        append(maker, array, range);
     }
     return array;
 }
@@ -281,6 +297,9 @@ static json_t *images_json(struct maker *maker, const struct bh_layout *layout)
         range_set(maker, range, placement->address, placement->size);
         set(maker, object, images[i].name, range);
     }
+    if (layout->segment_count > 0) {
+        set(maker, object, "program", segments_json(maker, layout));
+    }
     return object;
 }
 
@@ -290,8 +309,10 @@ static json_t *layout_json(struct maker *maker, const struct bh_layout *layout)
     json_t *slots = json_object();
 
     for (uint32_t i = 0; i < layout->guest->device_count; i++) {
-        set(maker, slots, layout->guest->devices[i].name.text,
-            json_integer((json_int_t)layout->slots[i]));
+        if (layout->slots[i] != BH_SLOT_NONE) {
+            set(maker, slots, layout->guest->devices[i].name.text,
+                json_integer((json_int_t)layout->slots[i]));
+        }
     }
     set(maker, object, "layout", json_integer(LAYOUT_VERSION));
     set(maker, object, "regions", regions_json(maker, layout));

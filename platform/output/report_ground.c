@@ -35,7 +35,7 @@ int bh_ground_draw(const struct bh_report *report, int y, int width)
 
         bh_svg_rect(report->html, "ground",
                     (struct bh_box){inset, y, width - 2 * inset, BAR_HEIGHT}, 2);
-        bh_svg_text(report->html, "", 11, "middle", width / 2, y + 16, says);
+        bh_svg_text(report->html, "", 12, "middle", width / 2, y + 16, says);
         y += BAR_HEIGHT + BAR_GAP;
         inset -= 16;
     }

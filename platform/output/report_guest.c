@@ -16,13 +16,13 @@
 
 static void fact_put(const struct bh_html *html, const char *name, const char *value)
 {
-    bh_html_put(html, "<dt>%s</dt><dd>%s</dd>\n", name, value);
+    bh_html_put(html, "<div><dt>%s</dt><dd>%s</dd></div>\n", name, value);
 }
 
 static void code_put(const struct bh_html *html, const char *name, const struct bh_text *value)
 {
     if (value->text != NULL) {
-        bh_html_put(html, "<dt>%s</dt><dd><code>%s</code></dd>\n", name, value->text);
+        bh_html_put(html, "<div><dt>%s</dt><dd><code>%s</code></dd></div>\n", name, value->text);
     }
 }
 
@@ -65,7 +65,7 @@ static void watchdog_put(const struct bh_html *html, const struct bh_guest *gues
         fact_put(html, "Watchdog", "none");
         return;
     }
-    bh_html_put(html, "<dt>Watchdog</dt><dd>%s, then %s%s</dd>\n",
+    bh_html_put(html, "<div><dt>Watchdog</dt><dd>%s, then %s%s</dd></div>\n",
                 duration(guest->watchdog.timeout.value),
                 choice_word(&bh_schema_watchdog, "action", guest->watchdog.action.value),
                 guest->watchdog.optional.value ? "; left out where the engine has none" : "");
@@ -75,11 +75,11 @@ static void ready_put(const struct bh_html *html, const struct bh_guest *guest)
 {
     const struct bh_ready *ready = &guest->ready_when;
 
-    bh_html_put(html, "<dt>Starts</dt><dd>priority %lu", guest->priority.value);
+    bh_html_put(html, "<div><dt>Starts</dt><dd>priority %lu", guest->priority.value);
     for (uint32_t i = 0; i < guest->after.count; i++) {
         bh_html_put(html, "%s%s", i == 0 ? ", after " : ", ", guest->after.names[i].text);
     }
-    bh_html_put(html, "</dd>\n<dt>Ready</dt><dd>");
+    bh_html_put(html, "</dd></div>\n<div><dt>Ready</dt><dd>");
     if (ready->device.text != NULL) {
         bh_html_put(html, "when its driver of %s is up", ready->device.text);
     }
@@ -90,7 +90,7 @@ static void ready_put(const struct bh_html *html, const struct bh_guest *guest)
     if (ready->device.text == NULL && ready->message.text == NULL) {
         bh_html_put(html, "with its first instruction");
     }
-    bh_html_put(html, "</dd>\n");
+    bh_html_put(html, "</dd></div>\n");
 }
 
 static void facts_put(const struct bh_report *report, const struct bh_guest *guest)
@@ -99,10 +99,11 @@ static void facts_put(const struct bh_report *report, const struct bh_guest *gue
     char text[256];
 
     bh_html_put(html, "<dl class=\"facts\">\n");
-    bh_html_put(html, "<dt>Machine</dt><dd>%s, layout %s</dd>\n", bh_arch_name(guest->arch.value),
+    bh_html_put(html, "<div><dt>Machine</dt><dd>%s, layout %s</dd></div>\n",
+                bh_arch_name(guest->arch.value),
                 choice_word(&bh_schema_guest, "layout", guest->layout.value));
     bh_report_cpus(guest, text, sizeof(text));
-    bh_html_put(html, "<dt>CPUs</dt><dd>%s%s</dd>\n", text,
+    bh_html_put(html, "<div><dt>CPUs</dt><dd>%s%s</dd></div>\n", text,
                 guest->host_cpus.count == 0 ? ", not pinned: on any of the host" : "");
     fact_put(html, "Memory", bh_size_text_make(guest->memory.value).text);
     boot_put(html, guest);

@@ -242,9 +242,22 @@ static int piece_height(const struct memory *memory, uint32_t index, uint32_t *i
     }
     height = images > 0 && height < STEP_LEAST + images + 10 ? STEP_LEAST + images + 10 : height;
 
-    const int text = 14 * bh_svg_line_count(piece->reach, 11, REACH_ROOM) + 8;
+    const int text =
+        14 * bh_svg_line_count(piece->bad ? "b red" : "", piece->reach, 12, REACH_ROOM) + 8;
 
     return height < text ? text : height;
+}
+
+/* A size with its unit, where the definition would write none. */
+static struct bh_size_text bytes_text(uint64_t size)
+{
+    struct bh_size_text text = bh_size_text_make(size);
+    const size_t length = strlen(text.text);
+
+    if (text.text[length - 1u] <= '9') {
+        (void)snprintf(text.text + length, sizeof(text.text) - length, " B");
+    }
+    return text;
 }
 
 static void address_put(const struct bh_html *html, uint64_t address, int y)
@@ -252,16 +265,16 @@ static void address_put(const struct bh_html *html, uint64_t address, int y)
     char text[24];
 
     (void)snprintf(text, sizeof(text), "0x%09" PRIx64, address);
-    bh_svg_text(html, "soft", 10, "end", BAR_X - 8, y, text);
+    bh_svg_text(html, "soft", 12, "end", BAR_X - 8, y, text);
 }
 
 static void label_put(const struct bh_html *html, const struct piece *piece, int x, int room, int y)
 {
     char text[128];
 
-    (void)snprintf(text, sizeof(text), "%s, %s", piece->name, bh_size_text_make(piece->size).text);
+    (void)snprintf(text, sizeof(text), "%s, %s", piece->name, bytes_text(piece->size).text);
     bh_svg_text(html, piece->kind == PIECE_RESERVED ? "soft" : "",
-                bh_text_fit(text, 11, false, room), NULL, x, y, text);
+                bh_text_fit(text, 12, false, room), NULL, x, y, text);
 }
 
 static void piece_draw(const struct memory *memory, uint32_t index, int y, int height,
@@ -274,8 +287,8 @@ static void piece_draw(const struct memory *memory, uint32_t index, int y, int h
     bh_svg_rect(html, class_of(piece), (struct bh_box){BAR_X, y, BAR_WIDTH, height}, 0);
     address_put(html, piece->address, y + 11);
     label_put(html, piece, BAR_X + 8, BAR_WIDTH - 16, y + 15);
-    (void)bh_svg_lines(html, piece->bad ? "b red" : "", piece->bad ? 10 : 11, REACH_X, y + 15,
-                       REACH_ROOM, 14, piece->reach);
+    (void)bh_svg_lines(html, piece->bad ? "b red" : "", 12, REACH_X, y + 15, REACH_ROOM, 14,
+                       piece->reach);
     for (uint32_t i = index + 1u; i <= index + inside; i++) {
         const struct piece *image = &memory->pieces[i];
         const int room = height_of(image->size);
@@ -328,9 +341,9 @@ static void drawing_put(const struct memory *memory)
     (void)snprintf(title, sizeof(title), "Memory of %.32s", guest);
     bh_svg_begin(html, id, title, "By address, from the lowest. The table below has the same.",
                  WIDTH, pieces_draw(memory, false) + 8);
-    bh_svg_text(html, "soft", 11, "end", BAR_X - 8, 14, "address");
-    bh_svg_text(html, "soft", 11, NULL, BAR_X, 14, "heights are logarithmic");
-    bh_svg_text(html, "soft", 11, NULL, REACH_X, 14, "who can reach it");
+    bh_svg_text(html, "soft", 12, "end", BAR_X - 8, 14, "address");
+    bh_svg_text(html, "soft", 12, NULL, BAR_X, 14, "heights are logarithmic");
+    bh_svg_text(html, "soft", 12, NULL, REACH_X, 14, "who can reach it");
     (void)pieces_draw(memory, true);
     bh_svg_end(html);
 }
@@ -356,7 +369,7 @@ static void table_put(const struct memory *memory)
         bh_html_put(html,
                     "<td><code>%s</code></td><td><code>%s</code></td><td class=\"n\">%s</td>"
                     "<th scope=\"row\">%s</th><td>%s%s</td></tr>\n",
-                    first, last, bh_size_text_make(piece->size).text, piece->name,
+                    first, last, bytes_text(piece->size).text, piece->name,
                     piece->bad ? "OPEN: " : "",
                     piece->reach[0] == '\0' ? "as the RAM around it" : piece->reach);
     }

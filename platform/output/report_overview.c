@@ -17,10 +17,10 @@
 
 #define NODES_MAX     24u
 #define COLUMN_GUESTS 12u /* more stand on both sides of the resources */
-#define GUEST_WIDTH   280
+#define GUEST_WIDTH   270
 #define GUEST_HEIGHT  40
 #define GUEST_PITCH   48
-#define NODE_WIDTH    216
+#define NODE_WIDTH    210
 #define NODE_HEIGHT   40
 #define NODE_GAP      12
 #define PORT_STEP     7
@@ -40,6 +40,7 @@ struct node {
 struct use {
     uint32_t to_guest;
     uint32_t to_resource;
+    bool lives; /* through a device that is not left out */
 };
 
 struct overview {
@@ -135,6 +136,7 @@ static void uses_make(struct overview *overview)
 
             use->to_guest |= link->to_guest;
             use->to_resource |= link->to_resource;
+            use->lives = use->lives || !link->device->left_out;
         }
     }
 }
@@ -225,7 +227,7 @@ static void places_make(struct overview *overview)
 
     overview->left = guests <= COLUMN_GUESTS ? guests : (guests + 1u) / 2u;
     overview->node_x = overview->left < guests ? (BH_SHEET_WIDTH - NODE_WIDTH) / 2
-                                               : BH_SHEET_WIDTH - NODE_WIDTH - 120;
+                                               : BH_SHEET_WIDTH - NODE_WIDTH - 100;
     overview->end = TOP + (int)overview->left * GUEST_PITCH;
     nodes_place(overview);
 }
@@ -271,7 +273,7 @@ static void guest_draw(const struct overview *overview, uint32_t index)
         bh_criticality_name(guest->criticality.value), bh_size_text_make(guest->memory.value).text,
         guest->device_count, guest->device_count == 1u ? "" : "s", own_count(overview, index),
         own_count(overview, index) == 1u ? "" : "s", open ? ", OPEN" : "");
-    bh_svg_text(report->html, open ? "b red" : "", bh_text_fit(text, 10, open, GUEST_WIDTH - 20),
+    bh_svg_text(report->html, open ? "b red" : "", bh_text_fit(text, 11, open, GUEST_WIDTH - 20),
                 NULL, x + 10, y + 32, text);
 }
 
@@ -292,7 +294,7 @@ static void node_draw(const struct overview *overview, const struct node *node)
     } else {
         (void)snprintf(text, sizeof(text), "shared resources of this type");
     }
-    bh_svg_text(report->html, "soft", 10, "middle", box.x + box.width / 2, middle + 13, text);
+    bh_svg_text(report->html, "soft", 11, "middle", box.x + box.width / 2, middle + 13, text);
     if (resource == NULL) {
         (void)snprintf(text, sizeof(text), "%" PRIu32 " x %s", node->members, type);
     } else {
@@ -341,15 +343,30 @@ static void lines_draw(const struct overview *overview, uint32_t index, bool lef
     }
 }
 
-static void overview_draw(const struct overview *overview)
+static void legend_draw(const struct overview *overview, int y)
 {
-    static const struct bh_svg_sample samples[] = {
+    const struct bh_report *report = overview->report;
+    struct bh_svg_sample samples[6] = {
         {"in", true, false, "data goes to the guest"},
         {"out", false, true, "data goes to the resource"},
         {"both", true, true, "both"},
-        {"both part", true, true, "in some modes only"},
-        {NULL, false, false, NULL},
     };
+    size_t count = 3;
+
+    if (report->mode_count > 1u) {
+        samples[count++] = (struct bh_svg_sample){"both part", true, true, "in some modes only"};
+    }
+    for (uint32_t i = 0; i < report->link_count; i++) {
+        if (report->links[i].device->left_out) {
+            samples[count] = (struct bh_svg_sample){"gone", true, true, "left out in this version"};
+            break;
+        }
+    }
+    (void)bh_svg_legend(report->html, samples, 0, y, BH_SHEET_WIDTH);
+}
+
+static void overview_draw(const struct overview *overview)
+{
     const struct bh_html *html = overview->report->html;
     int end;
 
@@ -357,7 +374,7 @@ static void overview_draw(const struct overview *overview)
                  "Guests at the sides, resources through which data can pass between them in the "
                  "middle.",
                  BH_SHEET_WIDTH, overview->end + 160);
-    bh_svg_text(html, "soft", 11, NULL, 0, 16, "guests");
+    bh_svg_text(html, "soft", 12, NULL, 0, 16, "guests");
     bh_svg_text(html, "soft", 11, "middle", overview->node_x + NODE_WIDTH / 2, 16,
                 "resources where data can pass");
     for (uint32_t i = 0; i < overview->node_count; i++) {
@@ -371,7 +388,7 @@ static void overview_draw(const struct overview *overview)
         node_draw(overview, &overview->nodes[i]);
     }
     end = bh_ground_draw(overview->report, overview->end + 4, BH_SHEET_WIDTH);
-    (void)bh_svg_legend(html, samples, 0, end + 18, BH_SHEET_WIDTH);
+    legend_draw(overview, end + 18);
     bh_svg_end(html);
 }
 

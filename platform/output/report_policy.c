@@ -161,10 +161,11 @@ static void link_put(const struct bh_report *report, const struct bh_report_link
             continue;
         }
         if (mode == 0) {
-            bh_html_put(html,
-                        "<tr><th scope=\"row\" rowspan=\"%u\">%s/%s</th><td rowspan=\"%u\">%s</td>",
-                        rows, link->guest->name.text, link->device->name.text, rows,
-                        link->resource == BH_REPORT_NONE ? "" : link->device->uses->name.text);
+            bh_html_put(
+                html,
+                "<tr><th scope=\"row\" rowspan=\"%u\">%s/<wbr/>%s</th><td rowspan=\"%u\">%s</td>",
+                rows, link->guest->name.text, link->device->name.text, rows,
+                link->resource == BH_REPORT_NONE ? "" : link->device->uses->name.text);
         } else {
             bh_html_put(html, "<tr>");
         }

@@ -16,10 +16,11 @@
 #define GUEST_GAP     18
 #define ROW_GAP       7
 #define NAME_LINE     22
-#define DETAIL_SIZE   11
-#define DETAIL_PITCH  15
+#define DETAIL_SIZE   12
+#define DETAIL_PITCH  16
 #define RESOURCE_GAP  12
-#define GROUND_HEIGHT 160 /* and the meaning of the lines */
+#define LEGEND_HEIGHT 46
+#define GROUND_HEIGHT (112 + LEGEND_HEIGHT)
 
 /* Where a row or a resource lies. */
 struct place {
@@ -45,6 +46,11 @@ struct details {
     uint32_t count;
 };
 
+static const char *detail_class(uint32_t index)
+{
+    return index == 2u ? "b red" : "";
+}
+
 static void details_make(struct details *details, const struct bh_guest *guest)
 {
     (void)snprintf(details->texts[0], sizeof(details->texts[0]), "%s, %s, %s",
@@ -66,8 +72,8 @@ static int header_height(const struct bh_guest *guest)
 
     details_make(&details, guest);
     for (uint32_t i = 0; i < details.count; i++) {
-        height +=
-            DETAIL_PITCH * bh_svg_line_count(details.texts[i], DETAIL_SIZE, BH_GUEST_WIDTH - 24);
+        height += DETAIL_PITCH * bh_svg_line_count(detail_class(i), details.texts[i], DETAIL_SIZE,
+                                                   BH_GUEST_WIDTH - 24);
     }
     return height;
 }
@@ -95,7 +101,7 @@ static void header_draw(const struct bh_report *report, const struct bh_guest *g
                 12, y + NAME_LINE, guest->name.text);
     details_make(&details, guest);
     for (uint32_t i = 0; i < details.count; i++) {
-        at = bh_svg_lines(html, i == 2 ? "b red" : "", DETAIL_SIZE, 12, at, BH_GUEST_WIDTH - 24,
+        at = bh_svg_lines(html, detail_class(i), DETAIL_SIZE, 12, at, BH_GUEST_WIDTH - 24,
                           DETAIL_PITCH, details.texts[i]);
     }
 }
@@ -228,10 +234,10 @@ static void resources_draw(const struct sheet *sheet)
 
 static void headings_draw(const struct bh_report *report)
 {
-    bh_svg_text(report->html, "soft", 11, NULL, 0, 16, "guests and their devices");
-    bh_svg_text(report->html, "soft", 11, NULL, BH_PROCESS_X, 16,
+    bh_svg_text(report->html, "soft", 12, NULL, 0, 16, "guests and their devices");
+    bh_svg_text(report->html, "soft", 12, NULL, BH_PROCESS_X, 16,
                 "back ends, a process each, and what they let pass");
-    bh_svg_text(report->html, "soft", 11, NULL, BH_RESOURCE_X, 16, "resources of the host");
+    bh_svg_text(report->html, "soft", 12, NULL, BH_RESOURCE_X, 16, "resources of the host");
 }
 
 /* What the lines mean; only what occurs. */
@@ -255,7 +261,7 @@ static void legend_draw(const struct sheet *sheet, int y)
     for (uint32_t i = 0; i < sheet->order->row_count; i++) {
         if (sheet->order->rows[i]->device->left_out) {
             next->class = "gone";
-            next->text = "left out: this version has no back end for it";
+            next->text = "left out in this version";
             break;
         }
     }
@@ -282,11 +288,12 @@ void bh_sheet_draw(const struct bh_report *report, const struct bh_order *order,
         report->html, id, title,
         "Guests with their devices on the left, the back end of each device in the middle, "
         "resources on the right. The tables of the policy say the same in words.",
-        BH_SHEET_WIDTH, sheet.end + GROUND_HEIGHT);
+        BH_SHEET_WIDTH, sheet.end + (count > 1u ? LEGEND_HEIGHT : GROUND_HEIGHT));
     headings_draw(report);
     guests_draw(&sheet);
     resources_draw(&sheet);
-    end = bh_ground_draw(report, sheet.end + 4, BH_SHEET_WIDTH);
+    /* With several sheets the overview before them has the ground. */
+    end = count > 1u ? sheet.end : bh_ground_draw(report, sheet.end + 4, BH_SHEET_WIDTH);
     legend_draw(&sheet, end + 18);
     bh_svg_end(report->html);
 }

@@ -8,7 +8,7 @@
 
 #include "report_order.h"
 
-#define BH_SHEET_WIDTH 980
+#define BH_SHEET_WIDTH 912
 
 /* How high a guest is, drawn with its devices. */
 int bh_sheet_guest_height(const struct bh_report *report, uint32_t guest);
@@ -32,10 +32,10 @@ void bh_row_draw(const struct bh_report *report, const struct bh_report_link *li
                  int height);
 
 /* The columns: guests, processes, resources. */
-#define BH_GUEST_WIDTH    232
-#define BH_PROCESS_X      266
-#define BH_PROCESS_WIDTH  326
-#define BH_RESOURCE_X     744
+#define BH_GUEST_WIDTH    220
+#define BH_PROCESS_X      252
+#define BH_PROCESS_WIDTH  316
+#define BH_RESOURCE_X     690
 #define BH_RESOURCE_WIDTH (BH_SHEET_WIDTH - BH_RESOURCE_X - 1)
 
 /* report_sheet_resource.c: a resource with what is known of it; `ports` lines arrive. */

@@ -9,8 +9,8 @@
 #include "report_svg.h"
 #include "report_text.h"
 
-#define SIZE            11
-#define PITCH           14
+#define SIZE            12
+#define PITCH           15
 #define INSET           10
 #define ROOM            (BH_RESOURCE_WIDTH - 2 * INSET)
 #define NAME_LINE       20
@@ -58,7 +58,7 @@ static void type_note(struct notes *notes, const struct bh_resource *resource)
     if (detail == NULL || strlen(detail) > 300u ||
         snprintf(text, sizeof(notes->texts[0]), "%s: %s%s", type, detail,
                  resource->read_only.value ? ", read-only" : "") < 0 ||
-        bh_svg_line_count(text, SIZE, ROOM) > TYPE_LINES_MOST) {
+        bh_svg_line_count("", text, SIZE, ROOM) > TYPE_LINES_MOST) {
         (void)snprintf(text, sizeof(notes->texts[0]), "%s%s", type,
                        resource->read_only.value ? ", read-only" : "");
     }
@@ -157,7 +157,7 @@ int bh_resource_height(const struct bh_report *report, const struct bh_order *or
 
     notes_make(&notes, report, order, resource);
     for (uint32_t i = 0; i < notes.count; i++) {
-        height += PITCH * bh_svg_line_count(notes.texts[i], SIZE, ROOM);
+        height += PITCH * bh_svg_line_count(notes.classes[i], notes.texts[i], SIZE, ROOM);
     }
     return height < PORT_STEP * (int)(ports + 1u) ? PORT_STEP * (int)(ports + 1u) : height;
 }
@@ -172,7 +172,7 @@ void bh_resource_draw(const struct bh_report *report, const struct bh_order *ord
 
     bh_svg_rect(html, bh_report_is_loose(thing) ? "resource open" : "resource",
                 (struct bh_box){BH_RESOURCE_X, y, BH_RESOURCE_WIDTH, height}, 12);
-    bh_svg_text(html, "b", bh_text_fit(thing->name.text, 12, true, ROOM), NULL,
+    bh_svg_text(html, "b", bh_text_fit(thing->name.text, 13, true, ROOM), NULL,
                 BH_RESOURCE_X + INSET, y + NAME_LINE, thing->name.text);
     notes_make(&notes, report, order, resource);
     for (uint32_t i = 0; i < notes.count; i++) {

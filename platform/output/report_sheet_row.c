@@ -11,10 +11,10 @@
 #include "report_svg.h"
 #include "report_text.h"
 
-#define TEXT_SIZE    11
-#define TEXT_PITCH   14
+#define TEXT_SIZE    12
+#define TEXT_PITCH   15
 #define TITLE_HEIGHT 22
-#define ROW_LEAST    42
+#define ROW_LEAST    44
 #define INSET        9
 #define RANGES_MOST  3u
 
@@ -78,8 +78,8 @@ int bh_row_height(const struct bh_report *report, const struct bh_report_link *l
 
     bh_row_texts_make(&texts, report, link);
     for (uint32_t i = 0; i < texts.count; i++) {
-        height +=
-            TEXT_PITCH * bh_svg_line_count(texts.texts[i], TEXT_SIZE, BH_PROCESS_WIDTH - 2 * INSET);
+        height += TEXT_PITCH *
+                  bh_svg_line_count("", texts.texts[i], TEXT_SIZE, BH_PROCESS_WIDTH - 2 * INSET);
     }
     return height < ROW_LEAST ? ROW_LEAST : height;
 }
@@ -128,7 +128,7 @@ static void device_draw(const struct bh_report *report, const struct bh_report_l
                        bh_size_text_make(device->window.value).text);
     }
     bh_svg_text(html, device->left_out ? "soft" : "",
-                bh_text_fit(device->name.text, 13, false, room), NULL, 12, middle - 3,
+                bh_text_fit(device->name.text, 14, false, room), NULL, 12, middle - 3,
                 device->name.text);
     bh_svg_text(html,
                 bh_report_has_process(device) && device->isolation.value == BH_ISOLATION_OPEN

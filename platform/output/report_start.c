@@ -12,7 +12,7 @@
 #include "report_svg.h"
 #include "report_text.h"
 
-#define WIDTH      980
+#define WIDTH      912
 #define BOX_WIDTH  300
 #define BOX_HEIGHT 42
 #define PITCH      54
@@ -147,7 +147,7 @@ static void guest_draw(const struct start *start, uint32_t index)
     bh_svg_band(html, guest->criticality.value, (struct bh_box){x, y, BOX_WIDTH, BOX_HEIGHT});
     bh_svg_rect(html, "guest", (struct bh_box){x, y, BOX_WIDTH, BOX_HEIGHT}, 0);
     (void)snprintf(priority, sizeof(priority), "priority %" PRIu64, guest->priority.value);
-    bh_svg_text(html, "soft", 11, "end", x + BOX_WIDTH - BH_SVG_METER, y + 18, priority);
+    bh_svg_text(html, "soft", 12, "end", x + BOX_WIDTH - BH_SVG_METER, y + 18, priority);
     bh_svg_text(html, "b",
                 bh_text_fit(guest->name.text, 13, true, BOX_WIDTH - 18 - 76 - BH_SVG_METER), NULL,
                 x + 10, y + 18, guest->name.text);
@@ -156,7 +156,7 @@ static void guest_draw(const struct start *start, uint32_t index)
     if (bh_text_width(text, strlen(text), 9, false) > BOX_WIDTH - 20) {
         (void)snprintf(text, sizeof(text), "ready when it says a line (see below)");
     }
-    bh_svg_text(html, "", bh_text_fit(text, 11, false, BOX_WIDTH - 20), NULL, x + 10, y + 34, text);
+    bh_svg_text(html, "", bh_text_fit(text, 12, false, BOX_WIDTH - 20), NULL, x + 10, y + 34, text);
 }
 
 static void drawing_put(const struct start *start)

@@ -15,7 +15,7 @@
 
 #define SLOTS 4u /* ASIL-A to ASIL-D */
 
-#define LEGEND_SIZE  11
+#define LEGEND_SIZE  12
 #define LEGEND_PITCH 18
 #define SAMPLE_WIDTH 44
 
@@ -24,9 +24,9 @@ void bh_svg_begin(const struct bh_html *html, const char *id, const char *title,
 {
     bh_html_put(html,
                 "<div class=\"figure\"><svg role=\"img\" aria-labelledby=\"%s-t %s-d\" "
-                "viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n"
+                "viewBox=\"-3 -3 %d %d\" width=\"%d\" height=\"%d\">\n"
                 "<title id=\"%s-t\">%s</title>\n<desc id=\"%s-d\">%s</desc>\n",
-                id, id, width, height, width, height, id, title, id, description);
+                id, id, width + 6, height + 6, width + 6, height + 6, id, title, id, description);
 }
 
 void bh_svg_end(const struct bh_html *html)
@@ -68,7 +68,7 @@ int bh_svg_lines(const struct bh_html *html, const char *class, int size, int x,
     struct bh_text_lines lines;
     char line[LINE_BYTES];
 
-    bh_text_wrap(&lines, text, size, room);
+    bh_text_wrap(&lines, text, size, is_bold(class), room);
     for (int i = 0; i < lines.count; i++, y += pitch) {
         const size_t length =
             lines.lengths[i] < sizeof(line) ? lines.lengths[i] : sizeof(line) - 1u;
@@ -80,11 +80,11 @@ int bh_svg_lines(const struct bh_html *html, const char *class, int size, int x,
     return y;
 }
 
-int bh_svg_line_count(const char *text, int size, int room)
+int bh_svg_line_count(const char *class, const char *text, int size, int room)
 {
     struct bh_text_lines lines;
 
-    bh_text_wrap(&lines, text, size, room);
+    bh_text_wrap(&lines, text, size, is_bold(class), room);
     return lines.count;
 }
 

@@ -37,7 +37,7 @@ int bh_svg_lines(const struct bh_html *html, const char *class, int size, int x,
                  int pitch, const char *text);
 
 /* How many lines that are. */
-int bh_svg_line_count(const char *text, int size, int room);
+int bh_svg_line_count(const char *class, const char *text, int size, int room);
 
 /* A curve that leaves and arrives horizontally, with arrowheads where data arrives. */
 void bh_svg_edge(const struct bh_html *html, const char *class, int x1, int y1, int x2, int y2,

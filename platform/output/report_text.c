@@ -32,6 +32,12 @@ static unsigned character_width(uint32_t character)
                                                                                : WIDTH_OTHER;
 }
 
+/* Bold letters are broader, by 15 of 100 at most. */
+static int pixels(uint64_t sum, int size, bool bold)
+{
+    return (int)((sum * (uint64_t)size * (bold ? 115u : 100u) + 99999u) / 100000u);
+}
+
 int bh_text_width(const char *text, size_t length, int size, bool bold)
 {
     const char *end = text + length;
@@ -40,9 +46,7 @@ int bh_text_width(const char *text, size_t length, int size, bool bold)
     while (text < end) {
         sum += character_width(bh_character_next(&text, end));
     }
-    /* Bold letters are broader, by 15 of 100 at most. */
-    sum = sum * (uint64_t)size * (bold ? 115u : 100u);
-    return (int)((sum + 99999u) / 100000u);
+    return pixels(sum, size, bold);
 }
 
 int bh_text_fit(const char *text, int size, bool bold, int room)
@@ -56,13 +60,13 @@ int bh_text_fit(const char *text, int size, bool bold, int room)
 }
 
 /* Bytes of the first line: as many whole words as fit, or as many characters of the first one. */
-static size_t line_length(const char *text, int size, int room)
+static size_t line_length(const char *text, int size, bool bold, int room)
 {
     const char *end = text + strlen(text);
     const char *at = text;
     size_t words = 0;
     size_t characters = 0;
-    unsigned sum = 0;
+    uint64_t sum = 0;
 
     while (at < end) {
         const char *from = at;
@@ -71,7 +75,7 @@ static size_t line_length(const char *text, int size, int room)
         if (*from == ' ') {
             words = (size_t)(from - text);
         }
-        if ((sum * (unsigned)size + 999u) / 1000u > (unsigned)room) {
+        if (pixels(sum, size, bold) > room) {
             characters = characters == 0 ? (size_t)(at - text) : characters;
             return words > 0 ? words : characters;
         }
@@ -80,14 +84,14 @@ static size_t line_length(const char *text, int size, int room)
     return characters;
 }
 
-void bh_text_wrap(struct bh_text_lines *lines, const char *text, int size, int room)
+void bh_text_wrap(struct bh_text_lines *lines, const char *text, int size, bool bold, int room)
 {
     lines->count = 0;
     while (*text == ' ') {
         text++;
     }
     while (*text != '\0' && lines->count < (int)BH_TEXT_LINES_MAX) {
-        const size_t length = line_length(text, size, room);
+        const size_t length = line_length(text, size, bold, room);
 
         lines->starts[lines->count] = text;
         lines->lengths[lines->count] = length;

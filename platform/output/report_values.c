@@ -32,7 +32,7 @@ struct writer {
     struct job *jobs;
     struct job **tail; /* where the next that is found goes: behind those of the same group */
     bool failed;
-    bool block; /* a block is open */
+    const struct bh_schema_group *block; /* what the block that is open is of; NULL: none */
 };
 
 static const void *member(const void *owner, size_t offset)
@@ -54,7 +54,7 @@ static struct job *job_add(struct writer *writer, const struct bh_schema_group *
     job->owner = owner;
     job->at = at;
     job->depth = parent == NULL ? 0 : parent->depth + 1u;
-    (void)snprintf(job->label, sizeof(job->label), "%.100s%s%.58s",
+    (void)snprintf(job->label, sizeof(job->label), "%.90s%s%.60s",
                    parent == NULL || parent->depth == 0 ? "" : parent->label,
                    parent == NULL || parent->depth == 0 ? "" : ", ", label);
     job->next = *writer->tail;
@@ -287,10 +287,25 @@ static uint32_t kind_of(const struct job *job)
 
 static void block_end(struct writer *writer)
 {
-    if (writer->block) {
+    if (writer->block != NULL) {
         bh_html_put(writer->report->html, "</tbody></table></div></details>\n");
     }
-    writer->block = false;
+    writer->block = NULL;
+}
+
+/* The definition and each guest has a block of its own; resources, policy lines and assertions have
+ * one together. */
+static bool is_own_block(const struct job *job)
+{
+    return job->depth == 0 || (job->depth == 1u && job->group == &bh_schema_guest);
+}
+
+static bool block_begins(const struct writer *writer, const struct job *job)
+{
+    const bool many = job->group == &bh_schema_resource || job->group == &bh_schema_policy ||
+                      job->group == &bh_schema_assertion;
+
+    return is_own_block(job) || (many && writer->block != job->group);
 }
 
 static void job_do(struct writer *writer, const struct job *job)
@@ -298,16 +313,18 @@ static void job_do(struct writer *writer, const struct job *job)
     const struct bh_html *html = writer->report->html;
     const uint32_t kind = kind_of(job);
 
-    if (job->depth <= 1u) {
+    if (block_begins(writer, job)) {
         block_end(writer);
         bh_html_put(html,
-                    "<details><summary>%s</summary>\n<div class=\"scroll\">"
+                    "<details><summary>%s%s</summary>\n<div class=\"scroll\">"
                     "<table class=\"values\">\n<thead><tr><th scope=\"col\">Key</th>"
                     "<th scope=\"col\">Value</th><th scope=\"col\">From</th>"
                     "<th scope=\"col\">Where</th></tr></thead>\n<tbody>\n",
-                    job->label);
-        writer->block = true;
-    } else {
+                    is_own_block(job) ? job->label : job->group->noun,
+                    is_own_block(job) ? "" : "s");
+        writer->block = job->group;
+    }
+    if (!is_own_block(job)) {
         bh_html_put(html, "<tr class=\"thing\"><th scope=\"rowgroup\" colspan=\"4\">%s</th></tr>\n",
                     job->label);
     }

@@ -112,11 +112,13 @@ class Disk(Case):
         for _ in range(3):
             with subprocess.Popen([daemon.VU_BLK, '--socket', blk.socket, '--count', '100000000', 'bench'],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as busy:
-                self.addCleanup(busy.kill)
-                time.sleep(0.1)
-                self.assertIsNone(busy.poll())
-                page.set(ALL & ~READ)
-                self.assertEqual(busy.wait(daemon.PATIENCE), 1)
+                try:
+                    time.sleep(0.1)
+                    self.assertIsNone(busy.poll())
+                    page.set(ALL & ~READ)
+                    self.assertEqual(busy.wait(daemon.PATIENCE), 1)
+                finally:
+                    busy.kill()
             self.assertIsNone(blk.read(0, SECTOR))
             page.set(READ)
             self.assertEqual(blk.read(0, SECTOR), b'\1' * SECTOR)
@@ -243,13 +245,15 @@ class Entropy(Case):
         self.assertEqual(self.read(rng, 64, timeout=200).returncode, LATE)
         for _ in range(3):
             with subprocess.Popen(self.read_command(rng, 640, 1000 * daemon.PATIENCE), stdout=subprocess.PIPE) as guest:
-                self.addCleanup(guest.kill)
-                time.sleep(0.2)
-                self.assertIsNone(guest.poll())
-                page.set(READ)
-                rng.process.send_signal(signal.SIGUSR1)
-                self.assertEqual(len(guest.communicate(timeout=daemon.PATIENCE)[0]), 640)
-                self.assertEqual(guest.returncode, 0)
+                try:
+                    time.sleep(0.2)
+                    self.assertIsNone(guest.poll())
+                    page.set(READ)
+                    rng.process.send_signal(signal.SIGUSR1)
+                    self.assertEqual(len(guest.communicate(timeout=daemon.PATIENCE)[0]), 640)
+                    self.assertEqual(guest.returncode, 0)
+                finally:
+                    guest.kill()
             page.set(0)
             rng.process.send_signal(signal.SIGUSR1)
             self.assertEqual(self.read(rng, 64, timeout=200).returncode, LATE)

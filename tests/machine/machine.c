@@ -151,7 +151,7 @@ static int start_backend(const struct bh_platform *platform,
         if (bh_platform_path(platform, &device->uses->image, disk, sizeof(disk)) != BH_OK) {
             abort();
         }
-        arguments[3] = "--file";
+        arguments[3] = "--blk-file";
         arguments[4] = disk;
     } else if (device->type.value == BH_DEVICE_CONSOLE) {
         arguments[3] = "--port";

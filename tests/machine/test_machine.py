@@ -124,6 +124,9 @@ guests:
     boot: {boot}
     {more}
     devices:{devices}
+policy:
+  - {{ guest: {guest}, resource: disk, allow: [read, write, flush] }}
+  - {{ guest: {guest}, resource: entropy, allow: [read] }}
 '''
 
 KERNEL = '{ kernel: guest, command-line: "console=ttyAMA0" }'
@@ -309,8 +312,9 @@ class EveryQemu:
         text = change((HELLO / 'platform.yaml').read_text(encoding='utf-8'))
         text = text.replace('resources:', 'engine: { qemu: "%s/qemu-system-aarch64" }\nresources:' % self.folder_of_qemu)
         (folder / 'platform.yaml').write_text(text, encoding='utf-8')
-        subprocess.run(['make', '-s', '-C', str(folder), 'BULKHEAD=' + BULKHEAD], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
+        made = subprocess.run(['make', '-s', '-C', str(folder), 'BULKHEAD=' + BULKHEAD], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(made.returncode, 0, made.stdout)
         run = self.start('', definition=text.replace('hello.elf', str(folder / 'hello.elf')))
         self.expect_end(run, 'event powered-off 0', 'event ended 0')
         return run.lines[run.lines.index('hello from a guest without an operating system'):]
@@ -332,9 +336,9 @@ class EveryQemu:
     # [BH-LAY-11]
     def test_program_without_what_is_left_out(self):
         """A device before it that this version has no back end for: its window and slot stay free, and nothing moves."""
-        said = self.hello(lambda text: text.replace('resources:', 'resources:\n  bus: { type: can, bus: virtual }').replace(
-            'devices:', 'devices:\n      body: { type: can, resource: bus, window: 1M, optional: true }').replace(
-            'slot: 5', 'slot: 1').replace('policy:', 'policy:\n  - { guest: hello, resource: bus, allow: [receive] }'))
+        said = self.hello(lambda text: text.replace('resources:', 'resources:\n  eye: { type: camera, device: /dev/video0 }').replace(
+            'devices:', 'devices:\n      front: { type: camera, resource: eye, window: 1M, optional: true }').replace(
+            'slot: 5', 'slot: 1').replace('policy:', 'policy:\n  - { guest: hello, resource: eye, allow: [capture] }'))
         self.assertIn('all is where the header says', said)
 
     def test_pc_boots_from_a_disk(self):
@@ -346,7 +350,8 @@ class EveryQemu:
         text = DEFINITION.format(guest=GUEST, qemu=self.folder_of_qemu + '/qemu-system-x86_64', arch='x86_64',
                                  boot='{ disk: root }', devices=devices, more='')
         pathlib.Path(self.folder, 'other').write_bytes(bytes(1 << 20))
-        text = text.replace('  entropy: { type: entropy }', '  other: { type: disk, image: other }')
+        text = text.replace('  entropy: { type: entropy }', '  other: { type: disk, image: other }').replace(
+            'resource: entropy', 'resource: other')
         run = self.start('', disk=BOOT_SECTOR, definition=text)
         run.wait('hello')
         run.do('r')

@@ -8,6 +8,7 @@
  *   definition-dump --colour FILE   the same with the terminal's colours
  *   definition-dump --keys     the table of keys: GROUP KEY TYPE, one key a line
  *   definition-dump --checks   the names of the checks
+ *   definition-dump --page NAME     the page of a check
  *   definition-dump --schema   the reference text
  *   definition-dump --json-schema   the JSON Schema
  *   definition-dump --json FILE     diagnostics as JSON
@@ -253,9 +254,15 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--json") == 0) {
         return read_and_print(argv[2], JSON);
     }
+    if (argc == 3 && strcmp(argv[1], "--page") == 0) {
+        const char *page = bh_check_page(argv[2]);
+
+        (void)fputs(page == NULL ? "" : page, stdout);
+        return page == NULL ? 1 : 0;
+    }
     if (argc != 2) {
         (void)fprintf(stderr, "usage: definition-dump [--colour|--json] FILE"
-                              "|--keys|--checks|--schema|--json-schema\n");
+                              "|--keys|--checks|--page NAME|--schema|--json-schema\n");
         return 2;
     }
     if (strcmp(argv[1], "--keys") == 0) {

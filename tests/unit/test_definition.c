@@ -30,14 +30,18 @@ static const char good[] = "bulkhead: 1\n"
                            "    memory: 128M\n"
                            "    boot: { kernel: Image }\n"
                            "    devices:\n"
-                           "      root: { type: blk, resource: disk }\n";
+                           "      root: { type: blk, resource: disk }\n"
+                           "policy:\n"
+                           "  - { guest: one, resource: disk, allow: [read] }\n";
 
 static const struct bh_origin somewhere = {.line = 2, .column = 3, .length = 4};
 
-/* A folder of the test's own, and the file in it. */
+/* A folder of the test's own, with a folder in it, and a file in each. */
 struct place {
     char folder[64];
     char file[96];
+    char inner[96];
+    char included[128];
 };
 
 static int setup(void **state)
@@ -49,8 +53,10 @@ static int setup(void **state)
         return -1;
     }
     (void)snprintf(place.file, sizeof(place.file), "%s/d.yaml", place.folder);
+    (void)snprintf(place.inner, sizeof(place.inner), "%s/base", place.folder);
+    (void)snprintf(place.included, sizeof(place.included), "%s/i.yaml", place.inner);
     *state = &place;
-    return 0;
+    return mkdir(place.inner, 0755);
 }
 
 static int teardown(void **state)
@@ -58,12 +64,14 @@ static int teardown(void **state)
     const struct place *place = *state;
 
     (void)unlink(place->file);
+    (void)unlink(place->included);
+    (void)rmdir(place->inner);
     return rmdir(place->folder);
 }
 
-static void write_file(const struct place *place, const char *text)
+static void write_file(const char *path, const char *text)
 {
-    FILE *file = fopen(place->file, "w");
+    FILE *file = fopen(path, "w");
 
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);
@@ -95,7 +103,7 @@ static void assert_printed(struct bh_diagnostics *diagnostics, const char *expec
 static int read_text(const struct place *place, const char *text, struct bh_platform **platform,
                      struct bh_diagnostics **diagnostics)
 {
-    write_file(place, text);
+    write_file(place->file, text);
     *diagnostics = bh_diagnostics_create(place->file);
     assert_non_null(*diagnostics);
     return bh_platform_read(platform, place->file, *diagnostics);
@@ -140,7 +148,7 @@ static void test_codes(void **state)
     assert_null(platform);
     bh_diagnostics_destroy(diagnostics);
 
-    write_file(place, good);
+    write_file(place->file, good);
     assert_int_equal(0, truncate(place->file, BH_DEFINITION_BYTES_MAX + 1));
     diagnostics = bh_diagnostics_create("x");
     assert_int_equal(BH_LIMIT, bh_platform_read(&platform, place->file, diagnostics));
@@ -154,7 +162,7 @@ static void test_reading_after_errors(void **state)
     struct bh_platform *platform = NULL;
     struct bh_diagnostics *diagnostics = bh_diagnostics_create("x");
 
-    write_file(place, good);
+    write_file(place->file, good);
     bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "other", somewhere, "before");
     assert_int_equal(BH_OK, bh_platform_read(&platform, place->file, diagnostics));
     assert_ptr_equal(&platform->resources[0], platform->guests[0].devices[0].uses);
@@ -169,13 +177,67 @@ static void test_folder(void **state)
     struct bh_diagnostics *diagnostics = bh_diagnostics_create("d.yaml");
     char here[4096];
 
-    write_file(place, good);
+    write_file(place->file, good);
     assert_non_null(getcwd(here, sizeof(here)));
     assert_int_equal(0, chdir(place->folder));
     assert_int_equal(BH_OK, bh_platform_read(&platform, "d.yaml", diagnostics));
     assert_int_equal(0, chdir(here));
     assert_string_equal(place->folder, platform->files[0].folder);
     bh_platform_destroy(platform);
+    bh_diagnostics_destroy(diagnostics);
+}
+
+/* Each value knows its file, and a relative path belongs to the folder of that file. */
+static void test_include(void **state)
+{
+    const struct place *place = *state;
+    struct bh_platform *platform = NULL;
+    struct bh_diagnostics *diagnostics = NULL;
+    char path[256];
+    char expected[256];
+
+    write_file(place->included, good);
+    assert_int_equal(BH_OK, read_text(place,
+                                      "bulkhead: 1\n"
+                                      "include: base/i.yaml\n"
+                                      "guests: { one: { boot: { initrd: r.gz } } }\n",
+                                      &platform, &diagnostics));
+    bh_diagnostics_destroy(diagnostics);
+    assert_int_equal(2, platform->file_count);
+    assert_string_equal(place->file, platform->files[0].path);
+    assert_string_equal(place->included, platform->files[1].path);
+    assert_string_equal(place->folder, platform->files[0].folder);
+    assert_string_equal(place->inner, platform->files[1].folder);
+    assert_int_equal(1, platform->guests[0].boot.kernel.at.file);
+    assert_int_equal(0, platform->guests[0].boot.initrd.at.file);
+    assert_int_equal(
+        BH_OK, bh_platform_path(platform, &platform->guests[0].boot.kernel, path, sizeof(path)));
+    (void)snprintf(expected, sizeof(expected), "%s/Image", place->inner);
+    assert_string_equal(expected, path);
+    assert_int_equal(
+        BH_OK, bh_platform_path(platform, &platform->guests[0].boot.initrd, path, sizeof(path)));
+    (void)snprintf(expected, sizeof(expected), "%s/r.gz", place->folder);
+    assert_string_equal(expected, path);
+    bh_platform_destroy(platform);
+}
+
+/* What is wrong with an included file is wrong with the definition. */
+static void test_include_codes(void **state)
+{
+    static const char including[] = "bulkhead: 1\ninclude: base/i.yaml\nname: x\n";
+    const struct place *place = *state;
+    struct bh_platform *platform = NULL;
+    struct bh_diagnostics *diagnostics = NULL;
+
+    assert_int_equal(BH_INVALID, read_text(place, including, &platform, &diagnostics));
+    assert_null(platform);
+    assert_int_equal(1, bh_diagnostics_errors(diagnostics));
+    bh_diagnostics_destroy(diagnostics);
+
+    write_file(place->included, good);
+    assert_int_equal(0, truncate(place->included, BH_DEFINITION_BYTES_MAX + 1));
+    assert_int_equal(BH_INVALID, read_text(place, including, &platform, &diagnostics));
+    assert_int_equal(1, bh_diagnostics_errors(diagnostics));
     bh_diagnostics_destroy(diagnostics);
 }
 
@@ -219,6 +281,7 @@ static const char *word_at(const void *words, size_t index)
 static void test_suggestions(void **state)
 {
     static const char *const words[] = {"abc", "memory", "ports", "parts", NULL};
+    static const char *const first[] = {"vsock", "blk", NULL};
 
     (void)state;
     assert_string_equal("abc", bh_suggest("xyabc", word_at, words));
@@ -231,6 +294,7 @@ static void test_suggestions(void **state)
     assert_null(bh_suggest("", word_at, words));
     assert_null(bh_suggest("memorymemorymemorymemorymemorymemorymemorymemory+", word_at, words));
     assert_null(bh_suggest("abc", word_at, words + 4));
+    assert_string_equal("blk", bh_suggest("block", word_at, first)); /* vsock begins otherwise */
 }
 
 /* Shortened to forty characters, whatever their size. */
@@ -343,6 +407,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_codes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_after_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_include, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_include_codes, setup, teardown),
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_suggestions),

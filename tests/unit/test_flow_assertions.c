@@ -328,25 +328,25 @@ static void test_modes_together(void **state)
     set_flow(&fixture, "ivi", "body", NULL);
     assert_said(
         &fixture,
-        "rig.yaml:20:5: error: what ivi has can reach body, in every mode [assert-no-flow]\n"
-        "      = take one of the steps away; or, if a guest in between may decide what it passes "
-        "on,\n"
-        "      = assert only-through: { from: ivi, to: body, through: THAT-GUEST }\n"
+        "rig.yaml:20:5: error: data of ivi can reach body, in every mode [assert-no-flow]\n"
+        "      = take one of the steps below away; or, if gateway may decide what it passes on, "
+        "assert\n"
+        "      = only-through: { from: ivi, to: body, through: gateway }\n"
         "rig.yaml:1:3: note: step 1 of 3: ivi -> cabin: ivi may send through its device c0\n"
-        "rig.yaml:2:3: note: step 2 of 3: cabin -> gateway: gateway may receive through its device"
-        " c0\n"
+        "rig.yaml:2:3: note: step 2 of 3: cabin -> gateway: gateway may receive through its device "
+        "c0\n"
         "rig.yaml:3:3: note: step 3 of 3: gateway -> body: gateway may send through its device c1\n"
         "1 error\n");
     fixture.assertion.mode_mask = 5; /* it asserts nothing of the others */
     assert_said(
         &fixture,
-        "rig.yaml:20:5: error: what ivi has can reach body, in modes m0 and m2 [assert-no-flow]\n"
-        "      = take one of the steps away; or, if a guest in between may decide what it passes "
-        "on,\n"
-        "      = assert only-through: { from: ivi, to: body, through: THAT-GUEST }\n"
+        "rig.yaml:20:5: error: data of ivi can reach body, in modes m0 and m2 [assert-no-flow]\n"
+        "      = take one of the steps below away; or, if gateway may decide what it passes on, "
+        "assert\n"
+        "      = only-through: { from: ivi, to: body, through: gateway }\n"
         "rig.yaml:1:3: note: step 1 of 3: ivi -> cabin: ivi may send through its device c0\n"
-        "rig.yaml:2:3: note: step 2 of 3: cabin -> gateway: gateway may receive through its device"
-        " c0\n"
+        "rig.yaml:2:3: note: step 2 of 3: cabin -> gateway: gateway may receive through its device "
+        "c0\n"
         "rig.yaml:3:3: note: step 3 of 3: gateway -> body: gateway may send through its device c1\n"
         "1 error\n");
     end(&fixture);

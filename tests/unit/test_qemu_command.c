@@ -79,7 +79,8 @@ static int set_up(void **state)
     layout.initrd = (struct bh_placement){0x44000000, MIB};
     layout.tree = (struct bh_placement){0x40200000, 65536};
     layout.start = (struct bh_placement){0x40210000, 64};
-    images = (struct bh_boot_images){.kernel_fd = 10, .initrd_fd = 11, .firmware_fd = 12};
+    images =
+        (struct bh_boot_images){.kernel_fd = 10, .initrd_fd = 11, .firmware_fd = 12, .elf_fd = 13};
     engine = (struct bh_engine){.program = "/opt/qemu,x=1", .major = 11, .minor = 1};
     setup = (struct bh_machine_setup){.platform = &platform,
                                       .layout = &layout,
@@ -229,6 +230,156 @@ static void test_command_pc(void **state)
                    "virtio-id=3,num_vqs=2,vq_size=128,config_size=12");
 }
 
+/* A program: QEMU takes the segments' addresses from the file. [BH-LAY-14] */
+static void test_command_program(void **state)
+{
+    (void)state;
+    guest.boot = (struct bh_boot){.elf = {.text = "rtos.elf"}};
+    guest.device_count = 0;
+    layout.region_count = 1;
+    layout.kernel.size = 0;
+    layout.initrd.size = 0;
+    layout.segments[0] = (struct bh_placement){0x40400000, 4096};
+    layout.segment_count = 1;
+    expect_command("/opt/qemu,x=1" PROCESS STOPS QMP " -object monitor-qmp,id=qmp,chardev=control"
+                   " -machine virt,gic-version=3,memory-backend=ram -accel tcg -cpu cortex-a57"
+                   " -smp 2 -m size=134217728B -object memory-backend-ram,id=ram,size=134217728"
+                   " -device loader,file=/proc/self/fd/4"
+                   " -device loader,file=/proc/self/fd/5,addr=0x40200000,force-raw=on"
+                   " -device loader,file=/proc/self/fd/6,addr=0x40210000,force-raw=on"
+                   " -device loader,addr=0x40210000,cpu-num=0"
+                   " -chardev socket,id=uart,fd=7 -serial chardev:uart"
+                   " -global virtio-mmio.force-legacy=false");
+}
+
+/* The disk that firmware boots from, and QEMU's own firmware where there is no other. */
+static void test_command_disk(void **state)
+{
+    struct bh_qemu_command command;
+    (void)state;
+    make_open(BH_ARCH_X86_64);
+    guest.boot = (struct bh_boot){.disk = {.text = "root"}, .boots = &devices[0]};
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
+    for (uint32_t i = 0; i < command.count; i++) {
+        assert_string_not_equal(command.arguments[i], "-kernel");
+        assert_string_not_equal(command.arguments[i], "-bios");
+        assert_int_equal(strstr(command.arguments[i], ",bootindex=0") != NULL,
+                         strstr(command.arguments[i], "id=device-root") != NULL);
+    }
+    bh_qemu_command_finish(&command);
+    guest.boot.firmware.text = "u-boot";
+    guest.arch.value = BH_ARCH_ARM64;
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
+    assert_string_equal(command.arguments[command.count - 9u],
+                        "vhost-user-blk,id=device-root,chardev=backend-root,bus=virtio-mmio-bus.0,"
+                        "bootindex=0,num-queues=2");
+    bh_qemu_command_finish(&command);
+}
+
+/* A device that is left out: memory at its place, so that what follows does not move, and no front
+ * end. [BH-LAY-11] */
+static void test_command_left_out(void **state)
+{
+    struct bh_qemu_command command;
+    uint32_t found = 0;
+    (void)state;
+    devices[1].left_out = true;
+    devices[1].type.value = BH_DEVICE_CAMERA;
+    layout.regions[2].kind = BH_REGION_RESERVED;
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
+    for (uint32_t i = 0; i < command.count; i++) {
+        const char *argument = command.arguments[i];
+        assert_null(strstr(argument, "device-random"));
+        assert_null(strstr(argument, "backend-random"));
+        found += strcmp(argument, "memory-backend-ram,id=reserved-random,size=4194304") == 0;
+        found += strcmp(argument, "node,nodeid=2,memdev=reserved-random") == 0;
+        found += strcmp(argument, "size=146800640B") == 0;
+    }
+    assert_int_equal(found, 3);
+    bh_qemu_command_finish(&command);
+}
+
+/* One that is not left out, and that QEMU has no front end for: a text leaves it out, a start
+ * fails. */
+static void test_command_no_front_end(void **state)
+{
+    struct bh_qemu_command command;
+    (void)state;
+    devices[1].type.value = BH_DEVICE_CAMERA;
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_UNSUPPORTED);
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, true), BH_OK);
+    bh_qemu_command_finish(&command);
+}
+
+/* A window asks for a driver that keeps to it; a device without one does not, whatever RAM is. */
+static void test_command_isolation(void **state)
+{
+    struct bh_qemu_command command;
+    (void)state;
+    layout.regions[0].kind = BH_REGION_SHARED;
+    layout.regions[1] = layout.regions[2];
+    layout.regions[2] = layout.regions[3];
+    layout.region_count = 3;
+    devices[0].isolation.value = BH_ISOLATION_BOUNCE;
+    devices[1].isolation.value = BH_ISOLATION_SHADOW;
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
+    for (uint32_t i = 0; i < command.count; i++) {
+        if (strstr(command.arguments[i], "id=device-") != NULL) {
+            assert_int_equal(strstr(command.arguments[i], "iommu_platform=on") != NULL,
+                             strstr(command.arguments[i], "id=device-root") == NULL);
+        }
+    }
+    bh_qemu_command_finish(&command);
+}
+
+/* What QEMU cannot place is said, with what it is. [BH-LAY-20] */
+static void test_can_place(void **state)
+{
+    static const struct {
+        const char *said; /* NULL: it can */
+        uint64_t cpus;
+        uint64_t window; /* address of the last one */
+        uint64_t size;
+        uint32_t slot;
+        uint64_t initrd;
+    } cases[] = {
+        {NULL, 2, 0x48800000, 4 * MIB, 3, 0x44000000},
+        {NULL, 123, 0x48800000, 4 * MIB, BH_SLOT_NONE, 0x47f00000},
+        {"124 processors", 124, 0x48800000, 4 * MIB, 3, 0x44000000},
+        {"memory at 0x48900000", 2, 0x48900000, 4 * MIB, 3, 0x44000000},
+        {"memory at 0x48700000", 2, 0x48700000, 4 * MIB, 3, 0x44000000},
+        {"more than 255G", 2, 0x48800000, UINT64_C(256) << 30, 3, 0x44000000},
+        {"device shell in slot 1, which is taken", 2, 0x48800000, 4 * MIB, 1, 0x44000000},
+        {"device shell in slot 32, which is not there", 2, 0x48800000, 4 * MIB, 32, 0x44000000},
+        {"boots outside of RAM", 2, 0x48800000, 4 * MIB, 3, 0x48000000},
+        {"boots outside of RAM", 2, 0x48800000, 4 * MIB, 3, 0x3ff00000},
+        {"boots outside of RAM", 2, 0x48800000, 4 * MIB, 3, 0x47f00001},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bh_diagnostics *diagnostics = bh_diagnostics_create("platform.yaml");
+        char *text = NULL;
+        size_t size = 0;
+        FILE *to = open_memstream(&text, &size);
+        assert_non_null(diagnostics);
+        assert_non_null(to);
+        layout.regions[0].address = 0x40000000;
+        guest.cpus.value = cases[i].cpus;
+        layout.regions[3].address = cases[i].window;
+        layout.regions[3].size = cases[i].size;
+        layout.slots[2] = cases[i].slot;
+        layout.initrd.address = cases[i].initrd;
+        assert_int_equal(bh_machine_can_place(&layout, diagnostics),
+                         cases[i].said == NULL ? BH_OK : BH_UNSUPPORTED);
+        bh_diagnostics_print(diagnostics, to, false);
+        assert_int_equal(fclose(to), 0);
+        assert_non_null(strstr(text, cases[i].said == NULL ? "" : cases[i].said));
+        assert_int_equal(bh_diagnostics_errors(diagnostics), cases[i].said != NULL);
+        free(text);
+        bh_diagnostics_destroy(diagnostics);
+    }
+}
+
 /* Queues of a console with more ports: those of each port, and the control queues. */
 static void test_command_console_ports(void **state)
 {
@@ -320,6 +471,12 @@ int main(void)
         CASE(test_command_tcg_although_kvm_works),
         CASE(test_command_firmware),
         CASE(test_command_pc),
+        CASE(test_command_program),
+        CASE(test_command_disk),
+        CASE(test_command_left_out),
+        CASE(test_command_no_front_end),
+        CASE(test_command_isolation),
+        CASE(test_can_place),
         CASE(test_command_console_ports),
         CASE(test_command_hostile_names),
         CASE(test_command_largest),

@@ -63,6 +63,7 @@ static void *tree_make(struct layout_rig *rig)
     return tree;
 }
 
+/* [BH-LAY-1, BH-LAY-2, BH-LAY-4, BH-LAY-5, BH-LAY-7, BH-LAY-19] */
 static void test_machine(void **state)
 {
     struct layout_rig rig;
@@ -74,6 +75,7 @@ static void test_machine(void **state)
     tree = tree_make(&rig);
     assert_int_equal(cell(tree, "/", "#address-cells", 0), 2);
     assert_int_equal(cell(tree, "/", "#size-cells", 0), 2);
+    assert_int_equal(fdt_node_check_compatible(tree, 0, "bulkhead,layout-v1"), 0);
     assert_int_equal(children(tree, "/cpus"), 4);
     assert_int_equal(cell(tree, "/cpus/cpu@3", "reg", 0), 3);
     assert_string_equal(text(tree, "/cpus/cpu@3", "enable-method"), "psci");
@@ -119,7 +121,8 @@ static void test_affinity(void **state)
     layout_rig_finish(&rig);
 }
 
-/* Each window: in memory, reserved exactly, and named by its slot; on every slot in use. */
+/* Each window: in memory, reserved exactly, and named by its slot; on every slot in use.
+ * [BH-LAY-6, BH-LAY-9, BH-LAY-10] */
 static void test_windows(void **state)
 {
     struct layout_rig rig;
@@ -176,6 +179,34 @@ static void test_open_guest(void **state)
     layout_rig_finish(&rig);
 }
 
+/* Slots as they are written; nothing of what is left out, and nothing of hardware. [BH-LAY-11] */
+static void test_left_out(void **state)
+{
+    struct layout_rig rig;
+    void *tree;
+
+    (void)state;
+    layout_rig_init(&rig);
+    layout_rig_add(&rig, BH_DEVICE_RNG, 64 * KIB)->slot.value = 9;
+    layout_rig_add(&rig, BH_DEVICE_CAMERA, 64 * MIB)->left_out = true;
+    layout_rig_add(&rig, BH_DEVICE_PASSTHROUGH, 0)->slot.value = 0;
+    (void)layout_rig_add(&rig, BH_DEVICE_BLK, 16 * MIB);
+    tree = tree_make(&rig);
+    assert_int_equal(cell(tree, "/virtio@a001200", "interrupts", 1), 25);
+    assert_true(fdt_path_offset(tree, "/virtio@a000000") < 0);
+    assert_true(fdt_path_offset(tree, "/virtio@a000200") >= 0);
+    assert_int_equal(children(tree, "/reserved-memory"), 2);
+    assert_true(fdt_path_offset(tree, "/reserved-memory/dev3@4c010000") >= 0);
+    /* RAM, and two windows with a hole between them. */
+    assert_true(cells(tree, "/memory@40000000", "reg", 4) == 0x48000000);
+    assert_true(cells(tree, "/memory@40000000", "reg", 8) == 0x4c010000);
+    int length = 0;
+    (void)fdt_getprop(tree, fdt_path_offset(tree, "/memory@40000000"), "reg", &length);
+    assert_int_equal(length, 3 * 16);
+    free(tree);
+    layout_rig_finish(&rig);
+}
+
 static void test_same_bytes(void **state)
 {
     struct layout_rig rig;
@@ -214,6 +245,7 @@ static void test_no_room(void **state)
     layout_rig_finish(&rig);
 }
 
+/* [BH-LAY-16] */
 static void test_start_code(void **state)
 {
     static const uint32_t words[] = {
@@ -249,7 +281,7 @@ int main(void)
         cmocka_unit_test(test_machine),    cmocka_unit_test(test_affinity),
         cmocka_unit_test(test_windows),    cmocka_unit_test(test_open_guest),
         cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_start_code),
+        cmocka_unit_test(test_start_code), cmocka_unit_test(test_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
