@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * bulkhead run: runs a platform in the foreground. The supervisor does it; here its definition is
- * read and the programs of the back ends are found.
+ * read, or its image taken (run_image.c), and the programs of the back ends are found.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -13,6 +13,9 @@
 #include "bulkhead/error.h"
 #include "bulkhead/platform_diagnostic.h"
 #include "command.h"
+#include "run_image.h"
+
+enum run_option { OPTION_KEY, OPTION_ROOT, OPTION_STATE };
 
 #define BACKEND "bulkhead-blk" /* where this one is, the others are */
 
@@ -53,7 +56,7 @@ static void show(const struct bh_diagnostics *diagnostics)
 
 /* Runs it, and says what the supervisor found before the start. */
 static int supervise(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
-                     const char *daemons)
+                     const char *daemons, struct bh_cli_image *image)
 {
     const struct bh_supervisor_setup setup = {
         .platform = platform,
@@ -61,6 +64,8 @@ static int supervise(const struct bh_platform *platform, struct bh_diagnostics *
         .output = stdout,
         .colour = bh_cli_colour(STDOUT_FILENO),
         .daemons = daemons,
+        .ready = bh_cli_image_ready,
+        .ready_context = image,
     };
     int result = (int)bh_supervisor_run(&setup);
     show(diagnostics);
@@ -69,10 +74,10 @@ static int supervise(const struct bh_platform *platform, struct bh_diagnostics *
 
 /* Warnings are shown before the run, and not once more after it. */
 static int run_platform(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
-                        const char *daemons)
+                        const char *daemons, struct bh_cli_image *image)
 {
     if (bh_diagnostics_warnings(diagnostics) == 0) {
-        return supervise(platform, diagnostics, daemons);
+        return supervise(platform, diagnostics, daemons, image);
     }
     show(diagnostics);
     struct bh_diagnostics *later = bh_diagnostics_create(platform->files[0].path);
@@ -80,32 +85,50 @@ static int run_platform(const struct bh_platform *platform, struct bh_diagnostic
         bh_cli_error("no memory");
         return BH_RUN_INTERNAL;
     }
-    int result = supervise(platform, later, daemons);
+    int result = supervise(platform, later, daemons, image);
     bh_diagnostics_destroy(later);
     return result;
 }
 
-static int run(const struct bh_cli_arguments *arguments)
+/* What the user named is a definition if `platform` is not made yet, of an image. */
+static int run_file(const char *path, struct bh_platform *platform, const char *daemons,
+                    struct bh_cli_image *image)
 {
-    char daemons[PATH_MAX];
-    struct bh_platform *platform = NULL;
     int status = BH_RUN_REFUSED;
-    if (!find_daemons(daemons)) {
-        return status;
-    }
-    struct bh_diagnostics *diagnostics = bh_diagnostics_create(arguments->word);
+    struct bh_diagnostics *diagnostics = bh_diagnostics_create(path);
     if (diagnostics == NULL) {
         bh_cli_error("no memory");
+        bh_platform_destroy(platform);
         return BH_RUN_INTERNAL;
     }
-    int result = bh_platform_read(&platform, arguments->word, diagnostics);
+    int result = platform == NULL ? bh_platform_read(&platform, path, diagnostics) : BH_OK;
     if (result == BH_OK) {
-        status = run_platform(platform, diagnostics, daemons);
+        status = run_platform(platform, diagnostics, daemons, image);
     } else {
         show(diagnostics);
     }
     bh_platform_destroy(platform);
     bh_diagnostics_destroy(diagnostics);
+    return status;
+}
+
+static int run(const struct bh_cli_arguments *arguments)
+{
+    const struct bh_cli_image_words words = {.path = arguments->word,
+                                             .key = arguments->options[OPTION_KEY],
+                                             .root = arguments->options[OPTION_ROOT],
+                                             .state = arguments->options[OPTION_STATE]};
+    char daemons[PATH_MAX];
+    struct bh_platform *platform = NULL;
+    struct bh_cli_image image;
+    if (!find_daemons(daemons)) {
+        return BH_RUN_REFUSED;
+    }
+    int status = bh_cli_image_take(&image, &words, &platform);
+    if (status <= BH_CLI_OK) {
+        status = run_file(arguments->word, platform, daemons, &image);
+    }
+    bh_cli_image_finish(&image);
     return status;
 }
 
@@ -119,7 +142,17 @@ const struct bh_cli_command bh_cli_run = {
         "more, it ends them at once.\n"
         "Exit status: 0: every guest shut down in order; 1: no guest was started; 2: the command\n"
         "line; 3: a guest failed; 4: a back end ended; 5: an engine ended; 6: bulkhead's own\n"
-        "fault. The first failure counts.\n",
+        "fault. The first failure counts.\n"
+        "FILE is a definition, or an image that `bulkhead build --sign` made. An image is "
+        "verified\n"
+        "with the trusted keys (see `bulkhead image --help`), and refused if one with a higher\n"
+        "rollback index has run here. A host with keys in " BH_IMAGE_KEYS_FOLDER
+        " runs images only.\n",
+    .options = {[OPTION_KEY] = {"key", "FILE", "trust this public key (PEM) and no other", 'k'},
+                [OPTION_ROOT] = {"root", "DIR",
+                                 "where an image's relative paths begin (its folder)", '\0'},
+                [OPTION_STATE] = {"state", "DIR", "the platform's state (/var/lib/bulkhead/NAME)",
+                                  '\0'}},
     .run = run,
     .argument_needed = true,
 };

@@ -95,6 +95,9 @@ void bh_supervisor_progress(struct bh_supervisor *supervisor)
     }
     if (all_started && !supervisor->ready) {
         supervisor->ready = true;
+        if (supervisor->setup->ready != NULL) {
+            supervisor->setup->ready(supervisor->setup->ready_context);
+        }
         notify(supervisor, "READY=1");
     }
     if (all_settled) {

@@ -8,7 +8,7 @@ set -eu
 
 packages=(
     # building
-    git ca-certificates python3 meson ninja-build pkg-config binutils gcc clang llvm libclang-rt-14-dev libc6-dev
+    git ca-certificates python3 python3-jsonschema python3-yaml meson ninja-build pkg-config binutils gcc clang llvm libclang-rt-14-dev libc6-dev
     linux-libc-dev liburing-dev libseccomp-dev libyaml-dev libfdt-dev libjansson-dev libssl-dev libp11-kit-dev libcmocka-dev scdoc
     # checking
     clang-format clang-tidy cppcheck valgrind

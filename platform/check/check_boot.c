@@ -124,7 +124,7 @@ static void check_boot_disk(struct bh_reader *reader, struct bh_guest *guest)
 
     if (device != NULL && device->type.value != BH_DEVICE_BLK) {
         BH_SAY(reader, "boot-disk", guest->boot.disk.at,
-               "guest %s cannot boot from %s, which is a %s device\n"
+               "guest %s cannot boot from %s: its type is %s\n"
                "write the name of a blk device of the guest",
                guest->name.text, device->name.text, bh_device_type_name(device->type.value));
         bh_diagnostics_note(reader->diagnostics, device->type.at, "here it is %s",

@@ -191,7 +191,7 @@ void bh_check_cpus_many(struct bh_reader *reader, struct bh_platform *platform)
                 "all guests together have %" PRIu64 " processors, and the host has %" PRIu64
                 ": when all are busy, some wait\n"
                 "give guests fewer; or pin those that must not wait with host-cpus, and switch"
-                " this off",
+                " this off with -W no-cpus-many",
                 sum, has);
     }
 }

@@ -154,7 +154,8 @@ static void check_device_limits(struct bh_reader *reader, struct bh_guest *guest
         BH_WARN(reader, "limits-direct", device->limits.at,
                 "device %s is %s, and nobody counts the requests of such a device\n"
                 "the limits will hold where the gate is between, in isolation shadow or bounce;"
-                " remove them, or switch this off",
+                " remove them, or\n"
+                "switch this off with -W no-limits-direct",
                 device->name.text,
                 bh_check_has_backend(device) ? bh_isolation_name(device->isolation.value)
                                              : "passed through");
@@ -190,7 +191,8 @@ void bh_check_limits_direct(struct bh_reader *reader, struct bh_platform *platfo
             BH_WARN(reader, "limits-direct", line->limits.at,
                     "device %s of guest %s is not behind the gate, and nobody counts its requests\n"
                     "the limits will hold where the gate is between, in isolation shadow or"
-                    " bounce; remove them, or switch this off",
+                    " bounce; remove them, or\n"
+                    "switch this off with -W no-limits-direct",
                     use->device->name.text, use->guest->name.text);
             bh_diagnostics_note(reader->diagnostics, use->device->name.at, "the device");
         }

@@ -34,9 +34,10 @@ static void say_no_operation(const struct bh_reader *reader, const struct bh_res
 
     bh_operations_text(resource->type.value, UINT32_MAX, possible, sizeof(possible));
     BH_SAY(reader, "policy-operation", word->at,
-           "%s is no operation of %s, a resource of type %s\n%s%s", bh_show(word->text).text,
-           resource->name.text, bh_resource_type_name(resource->type.value),
-           near == NULL ? "possible is " : "did you mean ", near == NULL ? possible : near);
+           "%s is no operation of %s, a resource of type %s\n%s%s%spossible is %s",
+           bh_show(word->text).text, resource->name.text,
+           bh_resource_type_name(resource->type.value), near == NULL ? "" : "did you mean ",
+           near == NULL ? "" : near, near == NULL ? "" : "? ", possible);
 }
 
 static uint32_t resolve(const struct bh_reader *reader, const struct bh_resource *resource,

@@ -99,6 +99,19 @@ static const char *usual(const struct bh_resource *resource)
     return resource->read_only.value ? "allow: [read]" : words[resource->type.value];
 }
 
+/* Whether a line allows something in words or modes that were not understood: that was said. */
+static bool is_unclear(const struct bh_lines *lines)
+{
+    for (uint32_t i = 0; i < lines->count; i++) {
+        const struct bh_policy_line *line = lines->lines[i];
+
+        if (line->mode_mask == 0 || (line->allow.count != 0 && line->allows == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether an earlier device of the guest uses the same: then it was said there. */
 static bool was_before(const struct bh_guest *guest, const struct bh_device_definition *device)
 {
@@ -116,7 +129,8 @@ static void check_missing(const struct bh_reader *reader, const struct bh_platfo
     const struct bh_use use = {guest, device};
     struct bh_lines lines;
 
-    if (device->uses == NULL || was_before(guest, device)) {
+    if (device->uses == NULL || was_before(guest, device) ||
+        device->uses->type.value != bh_device_kind(device->type.value).resource) {
         return;
     }
     lines = bh_index_lines(platform, guest, device->uses);
@@ -128,7 +142,7 @@ static void check_missing(const struct bh_reader *reader, const struct bh_platfo
                usual(device->uses));
         return;
     }
-    if (bh_check_operations(platform, &use) == 0 &&
+    if (!is_unclear(&lines) && bh_check_operations(platform, &use) == 0 &&
         find_too_many(platform, &use) == platform->modes.count) {
         BH_SAY(reader, "policy-missing", device->resource.at,
                "guest %s uses %s, and its policy lines leave it nothing in any mode\n"

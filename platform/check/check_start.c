@@ -34,7 +34,7 @@ static void say_cycle(struct bh_reader *reader, struct walk *walk, uint32_t begi
     }
     BH_SAY(reader, "after", first->after.names[entry].at,
            "these %u guests wait for each other, and none of them ever starts\n"
-           "remove one of the edges",
+           "take one of these names out of its after",
            length);
     for (uint32_t i = begin; i < walk->depth; i++) {
         const struct bh_guest *guest = &guests[walk->path[i]];

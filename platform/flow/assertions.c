@@ -29,39 +29,17 @@ static void add(char *to, size_t size, const char *format, ...)
 
 /* ------------------------------------------------------------------------------------------ flows */
 
-bool bh_flow_masters_memory(const struct bh_resource *resource)
-{
-    return resource->type.value == BH_RESOURCE_HARDWARE && resource->dma.value &&
-           !resource->iommu.value;
-}
-
-const struct bh_device_definition *bh_flow_master(const struct bh_platform *platform,
-                                                  uint32_t *guest, uint32_t *device)
-{
-    for (; *guest < platform->guest_count; (*guest)++, *device = 0) {
-        const struct bh_guest *of = &platform->guests[*guest];
-
-        while (*device < of->device_count) {
-            const struct bh_device_definition *found = &of->devices[(*device)++];
-
-            if (found->uses != NULL && bh_flow_masters_memory(found->uses)) {
-                return found;
-            }
-        }
-    }
-    return NULL;
-}
-
 /* What a flow that is not there rests on, beyond the policy. */
-static void add_assumption(char *why, const struct bh_platform *platform)
+static void add_assumption(char *why, const struct bh_flow *flow)
 {
     uint32_t guest = 0;
     uint32_t next = 0;
-    const struct bh_device_definition *device = bh_flow_master(platform, &guest, &next);
 
-    if (device != NULL) {
+    if (flow->has_master) {
+        const struct bh_device_definition *device = bh_flow_master(flow->platform, &guest, &next);
+
         add(why, BH_WHY_BYTES, "; assumed: %s of %s, which reaches all memory, carries nothing",
-            device->uses->name.text, platform->guests[guest].name.text);
+            device->uses->name.text, flow->platform->guests[guest].name.text);
     }
 }
 
@@ -90,7 +68,7 @@ static int decide_no_flow(enum bh_verdict *verdict, struct bh_flow_path *path, c
         why_path(why, path);
     } else if (error == BH_OK) {
         add(why, BH_WHY_BYTES, "there is no way from %s to %s", ends->from.text, ends->to.text);
-        add_assumption(why, flow->platform);
+        add_assumption(why, flow);
     }
     return error;
 }
@@ -124,7 +102,7 @@ static int decide_through(enum bh_verdict *verdict, struct bh_flow_path *path, c
         why_path(why, path);
         path->count = 0; /* it violates nothing */
     }
-    add_assumption(why, flow->platform);
+    add_assumption(why, flow);
     return error;
 }
 
@@ -191,9 +169,10 @@ bool bh_flow_opens(const struct bh_device_definition *device)
             device->isolation.value == BH_ISOLATION_BOUNCE);
 }
 
-static int decide_isolated(enum bh_verdict *verdict, char *why, const struct bh_platform *platform,
+static int decide_isolated(enum bh_verdict *verdict, char *why, const struct bh_flow *flow,
                            const struct bh_assert_isolated *isolated)
 {
+    const struct bh_platform *platform = flow->platform;
     const struct bh_guest *guest = bh_platform_guest(platform, isolated->guest.text);
     const struct bh_device_definition *device;
     uint32_t owner = 0;
@@ -208,7 +187,7 @@ static int decide_isolated(enum bh_verdict *verdict, char *why, const struct bh_
                 guest->devices[i].name.text, bh_isolation_name(guest->devices[i].isolation.value));
         }
     }
-    while ((device = bh_flow_master(platform, &owner, &next)) != NULL) {
+    while (flow->has_master && (device = bh_flow_master(platform, &owner, &next)) != NULL) {
         add(why, BH_WHY_BYTES, "%s%s of %s reaches all memory", why[0] == '\0' ? "" : "; ",
             device->uses->name.text, platform->guests[owner].name.text);
     }
@@ -240,7 +219,7 @@ int bh_assertion_decide(enum bh_verdict *verdict, struct bh_flow_path *path, cha
     case BH_ASSERT_NOT_SHARED:
         return decide_shared(verdict, why, flow, assertion, mode);
     case BH_ASSERT_ISOLATED:
-        return decide_isolated(verdict, why, flow->platform, &assertion->isolated);
+        return decide_isolated(verdict, why, flow, &assertion->isolated);
     case BH_ASSERT_NOTHING:
     default:
         return BH_GONE;

@@ -7,14 +7,6 @@
 
 #include "graph.h"
 
-/* Hardware that reads and writes memory by itself, and that no IOMMU holds to its guest. */
-bool bh_flow_masters_memory(const struct bh_resource *resource);
-
-/* The next device that is such hardware, after (*guest, *device); begin with both 0. NULL: none
- * more. Its guest is number *guest. */
-const struct bh_device_definition *bh_flow_master(const struct bh_platform *platform,
-                                                  uint32_t *guest, uint32_t *device);
-
 /* Whether a device makes all memory of its guest shared. */
 bool bh_flow_opens(const struct bh_device_definition *device);
 

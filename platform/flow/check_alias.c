@@ -3,7 +3,7 @@
  * Checks that a thing of the host is one resource: under two names its users would meet there, and
  * no flow would be found. It compares what is written; links are found when resources are opened.
  *
- * Two images of one name are check image-twice's. Where nothing that a user does comes to another
+ * Two images of one name are check image-twice's, hardware is hardware-shared's. Where nothing that a user does comes to another
  * (entropy, clocks, keys), and where nobody writes, two names do no harm.
  */
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 #include "graph.h"
 
 /* What a text names. */
-enum space { SPACE_PATH, SPACE_BUS, SPACE_INTERFACE, SPACE_ADDRESS };
+enum space { SPACE_PATH, SPACE_BUS, SPACE_INTERFACE };
 
 struct entry {
     enum space space;
@@ -42,9 +42,6 @@ static const struct bh_text *name_of(const struct bh_resource *resource, enum sp
     case BH_RESOURCE_NET:
         *space = SPACE_INTERFACE;
         return &resource->interface;
-    case BH_RESOURCE_HARDWARE:
-        *space = SPACE_ADDRESS;
-        return &resource->address;
     case BH_RESOURCE_DISK:
         return &resource->image;
     case BH_RESOURCE_FOLDER:

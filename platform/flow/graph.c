@@ -59,8 +59,8 @@ bool bh_flow_meet(struct bh_flow_meeting *meeting, const struct bh_flow_graph *f
     const struct bh_allowed_range *b_end = b + gets->range_count;
     uint32_t type = sends->device->uses->type.value;
 
-    if ((bh_flow_reached(type, sends->operations) & gets->operations) == 0 ||
-        (from != to && !bh_resource_keeps(type))) {
+    if ((from != to && !bh_resource_keeps(type)) ||
+        (bh_flow_reached(type, sends->operations) & gets->operations) == 0) {
         return false;
     }
     while (a < a_end && b < b_end) {
@@ -187,15 +187,11 @@ static void hops_add(uint64_t *all, const struct bh_flow_graph *from,
         uint64_t *hops = &all[bh_flow_guest_index(from, sends->guest)];
         uint32_t resource = bh_flow_resource_index(from, sends->device->uses);
 
-        if (from != to && !bh_resource_keeps(sends->device->uses->type.value)) {
-            continue;
-        }
         for (uint32_t j = to->resource_first[resource]; j < to->resource_first[resource + 1]; j++) {
             const struct bh_flow_use *gets = &to->uses[to->at_resource[j]];
             uint64_t bit = UINT64_C(1) << bh_flow_guest_index(to, gets->guest);
 
-            if (gets->guest != sends->guest && (*hops & bit) == 0 &&
-                bh_flow_meet(&meeting, from, sends, to, gets)) {
+            if ((*hops & bit) == 0 && bh_flow_meet(&meeting, from, sends, to, gets)) {
                 *hops |= bit;
             }
         }
@@ -228,6 +224,31 @@ const struct bh_flow_use *bh_flow_use_find(const struct bh_flow_graph *graph,
     for (uint32_t i = graph->guest_first[index]; i < graph->guest_first[index + 1]; i++) {
         if (graph->uses[i].device->uses == resource) {
             return &graph->uses[i];
+        }
+    }
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------------------- hardware */
+
+static bool masters_memory(const struct bh_resource *resource)
+{
+    return resource->type.value == BH_RESOURCE_HARDWARE && resource->dma.value &&
+           !resource->iommu.value;
+}
+
+const struct bh_device_definition *bh_flow_master(const struct bh_platform *platform,
+                                                  uint32_t *guest, uint32_t *device)
+{
+    for (; *guest < platform->guest_count; (*guest)++, *device = 0) {
+        const struct bh_guest *of = &platform->guests[*guest];
+
+        while (*device < of->device_count) {
+            const struct bh_device_definition *found = &of->devices[(*device)++];
+
+            if (found->uses != NULL && masters_memory(found->uses)) {
+                return found;
+            }
         }
     }
     return NULL;
@@ -324,11 +345,15 @@ int bh_flow_ever(const uint64_t **hops, struct bh_flow *flow)
 
 int bh_flow_create(struct bh_flow **flow, const struct bh_platform *platform)
 {
+    uint32_t guest = 0;
+    uint32_t device = 0;
+
     *flow = calloc(1, sizeof(**flow));
     if (*flow == NULL) {
         return BH_NO_MEMORY;
     }
     (*flow)->platform = platform;
+    (*flow)->has_master = bh_flow_master(platform, &guest, &device) != NULL;
     return BH_OK;
 }
 

@@ -39,6 +39,7 @@ struct bh_flow_graph {
 
 struct bh_flow {
     const struct bh_platform *platform;
+    bool has_master; /* some hardware reaches all memory (bh_flow_master) */
     struct bh_flow_graph *graphs[BH_MODES_MAX]; /* NULL: not asked for yet */
     bool has_ever;
     uint64_t ever[BH_GUESTS_MAX]; /* as hops of a graph, over any changes of mode */
@@ -90,6 +91,12 @@ bool bh_flow_meet(struct bh_flow_meeting *meeting, const struct bh_flow_graph *f
 #define BH_FLOW_ANY UINT32_MAX
 uint64_t bh_flow_guests_at(const struct bh_flow_graph *graph, const struct bh_resource *resource,
                            uint32_t flow);
+
+/* The next device that is hardware which reads and writes memory by itself, and which no IOMMU holds
+ * to its guest; after (*guest, *device), which begin with 0. NULL: none more. Its guest is number
+ * *guest. */
+const struct bh_device_definition *bh_flow_master(const struct bh_platform *platform,
+                                                  uint32_t *guest, uint32_t *device);
 
 /* What a guest has at a resource; NULL: nothing. */
 const struct bh_flow_use *bh_flow_use_find(const struct bh_flow_graph *graph,

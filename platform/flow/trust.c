@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "assertions.h"
+#include "graph.h"
 #include "platform/definition/index.h"
 
 /* A list that is being told. */

@@ -15,6 +15,7 @@
 #include "build.h"
 #include "bulkhead/error.h"
 #include "platform/layout/layout_text.h"
+#include "platform/output/report.h"
 
 #define FILE_NAME_BYTES (BH_NAME_MAX + 32u)
 
@@ -153,6 +154,9 @@ static int build_write(const struct bh_platform *platform, const struct bh_built
     }
     if (result == BH_OK) {
         result = text_write(&target, "platform.json", bh_build_json(platform, built));
+    }
+    if (result == BH_OK) {
+        result = text_write(&target, "report.html", bh_report_html(platform, built, diagnostics));
     }
     if (target.fd >= 0) {
         (void)close(target.fd);

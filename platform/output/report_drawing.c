@@ -10,7 +10,7 @@
 #include "report_sheet.h"
 
 /* What an A4 page takes without becoming too small to read. */
-#define SHEET_HEIGHT 1200
+#define SHEET_HEIGHT 1230
 
 struct sheets {
     uint32_t ends[BH_DRAWN_GUESTS_MAX]; /* the guest behind the last of each, in the order */

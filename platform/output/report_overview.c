@@ -311,13 +311,12 @@ static void line_draw(const struct overview *overview, uint32_t guest, const str
     const bool in = shift <= 0 && use->to_guest != 0;
     const bool out = shift >= 0 && use->to_resource != 0;
     const uint32_t modes = in ? use->to_guest : use->to_resource;
+    const char *way = in && out ? "both" : in ? "in" : "out";
     char class[24];
 
-    (void)snprintf(class, sizeof(class), "%s%s",
-                   in && out ? "both"
-                   : in      ? "in"
-                             : "out",
-                   modes == overview->report->all_modes ? "" : " part");
+    way = use->lives ? way : "gone";
+    (void)snprintf(class, sizeof(class), "%s%s", way,
+                   !use->lives || modes == overview->report->all_modes ? "" : " part");
     bh_svg_edge(overview->report->html, class, left ? GUEST_WIDTH : BH_SHEET_WIDTH - GUEST_WIDTH,
                 guest_y(overview, guest) + GUEST_HEIGHT / 2 + shift,
                 left ? overview->node_x : overview->node_x + NODE_WIDTH, y2, in, out);

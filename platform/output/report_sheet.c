@@ -16,6 +16,8 @@
 #define GUEST_GAP     18
 #define ROW_GAP       7
 #define NAME_LINE     22
+#define NAME_SIZE     15
+#define NAME_ROOM     (BH_GUEST_WIDTH - 12 - BH_SVG_METER)
 #define DETAIL_SIZE   12
 #define DETAIL_PITCH  16
 #define RESOURCE_GAP  12
@@ -68,7 +70,8 @@ static void details_make(struct details *details, const struct bh_guest *guest)
 static int header_height(const struct bh_guest *guest)
 {
     struct details details;
-    int height = NAME_LINE + 10;
+    int height =
+        19 + (NAME_LINE - 4) * bh_svg_line_count("b", guest->name.text, NAME_SIZE, NAME_ROOM);
 
     details_make(&details, guest);
     for (uint32_t i = 0; i < details.count; i++) {
@@ -93,12 +96,12 @@ static void header_draw(const struct bh_report *report, const struct bh_guest *g
     const struct bh_html *html = report->html;
     const int height = header_height(guest);
     struct details details;
-    int at = y + NAME_LINE + DETAIL_PITCH - 1;
+    int at;
 
     bh_svg_band(html, guest->criticality.value, (struct bh_box){0, y, BH_GUEST_WIDTH, height});
-    bh_svg_text(html, "b",
-                bh_text_fit(guest->name.text, 15, true, BH_GUEST_WIDTH - 12 - BH_SVG_METER), NULL,
-                12, y + NAME_LINE, guest->name.text);
+    at = bh_svg_lines(html, "b", NAME_SIZE, 12, y + NAME_LINE, NAME_ROOM, NAME_LINE - 4,
+                      guest->name.text) +
+         3;
     details_make(&details, guest);
     for (uint32_t i = 0; i < details.count; i++) {
         at = bh_svg_lines(html, detail_class(i), DETAIL_SIZE, 12, at, BH_GUEST_WIDTH - 24,

@@ -13,6 +13,8 @@
 #define PITCH           15
 #define INSET           10
 #define ROOM            (BH_RESOURCE_WIDTH - 2 * INSET)
+#define NAME_SIZE       13
+#define NAME_PITCH      17
 #define NAME_LINE       20
 #define PORT_STEP       9
 #define LINES_MAX       5u
@@ -152,8 +154,9 @@ static void notes_make(struct notes *notes, const struct bh_report *report,
 int bh_resource_height(const struct bh_report *report, const struct bh_order *order,
                        uint32_t resource, uint32_t ports)
 {
+    const char *name = report->platform->resources[resource].name.text;
     struct notes notes;
-    int height = NAME_LINE + 10;
+    int height = 12 + NAME_PITCH * bh_svg_line_count("b", name, NAME_SIZE, ROOM);
 
     notes_make(&notes, report, order, resource);
     for (uint32_t i = 0; i < notes.count; i++) {
@@ -168,12 +171,13 @@ void bh_resource_draw(const struct bh_report *report, const struct bh_order *ord
     const struct bh_html *html = report->html;
     const struct bh_resource *thing = &report->platform->resources[resource];
     struct notes notes;
-    int at = y + NAME_LINE + 14;
+    int at;
 
     bh_svg_rect(html, bh_report_is_loose(thing) ? "resource open" : "resource",
                 (struct bh_box){BH_RESOURCE_X, y, BH_RESOURCE_WIDTH, height}, 12);
-    bh_svg_text(html, "b", bh_text_fit(thing->name.text, 13, true, ROOM), NULL,
-                BH_RESOURCE_X + INSET, y + NAME_LINE, thing->name.text);
+    at = bh_svg_lines(html, "b", NAME_SIZE, BH_RESOURCE_X + INSET, y + NAME_LINE, ROOM, NAME_PITCH,
+                      thing->name.text) -
+         2;
     notes_make(&notes, report, order, resource);
     for (uint32_t i = 0; i < notes.count; i++) {
         at = bh_svg_lines(html, notes.classes[i], SIZE, BH_RESOURCE_X + INSET, at, ROOM, PITCH,

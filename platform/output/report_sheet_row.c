@@ -147,8 +147,9 @@ static void title_draw(const struct bh_report *report, const struct bh_report_li
     char text[96];
 
     if (device->left_out) {
-        (void)snprintf(text, sizeof(text), "no %s back end in this version",
-                       bh_device_type_name(device->type.value));
+        (void)snprintf(text, sizeof(text), "no %s%s in this version",
+                       bh_device_type_name(device->type.value),
+                       device->type.value == BH_DEVICE_PASSTHROUGH ? "" : " back end");
     } else if (device->type.value == BH_DEVICE_PASSTHROUGH) {
         (void)snprintf(text, sizeof(text), "no process: hardware as it is");
     } else {

@@ -134,7 +134,7 @@ int bh_svg_legend(const struct bh_html *html, const struct bh_svg_sample *sample
         bh_svg_edge(html, samples->class, at, y - 4, at + SAMPLE_WIDTH, y - 4, samples->head1,
                     samples->head2);
         bh_svg_text(html, "soft", LEGEND_SIZE, NULL, at + SAMPLE_WIDTH + 8, y, samples->text);
-        at += SAMPLE_WIDTH + 8 + width + 24;
+        at += SAMPLE_WIDTH + 8 + width + 18;
     }
     return y + LEGEND_PITCH;
 }

@@ -59,12 +59,13 @@ int bh_text_fit(const char *text, int size, bool bold, int room)
     return size;
 }
 
-/* Bytes of the first line: as many whole words as fit, or as many characters of the first one. */
+/* Bytes of the first line: as many whole words as fit, or as much of the first one. */
 static size_t line_length(const char *text, int size, bool bold, int room)
 {
     const char *end = text + strlen(text);
     const char *at = text;
     size_t words = 0;
+    size_t parts = 0;
     size_t characters = 0;
     uint64_t sum = 0;
 
@@ -77,9 +78,10 @@ static size_t line_length(const char *text, int size, bool bold, int room)
         }
         if (pixels(sum, size, bold) > room) {
             characters = characters == 0 ? (size_t)(at - text) : characters;
-            return words > 0 ? words : characters;
+            return words > 0 ? words : parts > 0 ? parts : characters;
         }
         characters = (size_t)(at - text);
+        parts = *from == '-' ? characters : parts;
     }
     return characters;
 }

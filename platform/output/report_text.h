@@ -24,8 +24,8 @@ struct bh_text_lines {
     int count;
 };
 
-/* Breaks a text into lines of at most `room` pixels: at spaces, and where a word alone is too long,
- * anywhere between two characters. What does not fit into BH_TEXT_LINES_MAX lines is left out. */
+/* Breaks a text into lines of at most `room` pixels: at spaces; where a word alone is too long,
+ * behind a hyphen of it, or else between any two characters. What does not fit into BH_TEXT_LINES_MAX lines is left out. */
 void bh_text_wrap(struct bh_text_lines *lines, const char *text, int size, bool bold, int room);
 
 #endif

@@ -267,7 +267,9 @@ static void key_put(struct writer *writer, const struct job *job, const struct b
     default:
         at = value_text(key, job->owner, job->at, value);
         if (!job->entry || value[0] != '\0' || key->type != BH_SCHEMA_RANGES) {
-            row_put(writer, key, value, at.line != 0 && bh_is_given(at, job->at), at);
+            /* The name of the definition is where its defaults stand. */
+            row_put(writer, key, value,
+                    at.line != 0 && (key->type == BH_SCHEMA_NAME || bh_is_given(at, job->at)), at);
         }
     }
 }

@@ -116,21 +116,28 @@ static void input_ready(struct bh_watch *watch)
     }
 }
 
-/* Whole lines only: events are told in between. */
-static void uart_ready(struct bh_watch *watch)
+/* Whole lines only: events are told in between. False: there is no more. */
+static bool uart_read(int fd)
 {
     static char line[256];
     static size_t length;
     char byte;
-    if (read(watch->fd, &byte, 1) != 1) {
-        self.loop.poller.ops->remove(&self.loop.poller, watch);
-        return;
+    if (read(fd, &byte, 1) != 1) {
+        return false;
     }
     line[length] = byte;
     length++;
     if (byte == '\n' || length == sizeof(line)) {
         (void)printf("%.*s", (int)length, line);
         length = 0;
+    }
+    return true;
+}
+
+static void uart_ready(struct bh_watch *watch)
+{
+    if (!uart_read(watch->fd)) {
+        self.loop.poller.ops->remove(&self.loop.poller, watch);
     }
 }
 
@@ -284,6 +291,9 @@ int main(int count, char **arguments)
         return 1;
     }
     result = bh_loop_run(&self.loop);
+    while (uart_read(self.uart.fd)) {
+        /* what the guest said last, before its engine ended */
+    }
     (void)printf("over\n");
     bh_platform_destroy(platform);
     bh_diagnostics_destroy(diagnostics);

@@ -329,9 +329,8 @@ class EveryQemu:
     def test_program_finds_every_slot(self):
         """The first and the last slot, and what is far from where the device would be by itself."""
         for slot in 0, 17, 31:
-            with self.subTest(slot=slot):
-                said = self.hello(lambda text, n=slot: text.replace('slot: 5', 'slot: %d' % n), 'slot%d' % slot)
-                self.assertIn('all is where the header says', said)
+            said = self.hello(lambda text, n=slot: text.replace('slot: 5', 'slot: %d' % n), 'slot%d' % slot)
+            self.assertIn('all is where the header says', said)
 
     # [BH-LAY-11]
     def test_program_without_what_is_left_out(self):

@@ -3,13 +3,15 @@
 """Golden files of the definition: pass/NAME.yaml and fail/NAME.yaml, each with its exact output in NAME.out.
 
 The output is definition-dump's: diagnostics, and for a good definition each value and where it stands
-(line:column+length). Two more tests hold the set itself: every key of the table is wrong somewhere in each way that it
+(line:column+length, and `in N` the N-th included file, `via N` the N-th use of a template). Two more tests hold the set itself: every key of the table is wrong somewhere in each way that it
 can be wrong, and every named check finds something somewhere.
 
 After a change that is meant to change the output, write the golden files again and READ the difference:
 
-    DEFINITION_DUMP=BUILD/tests/platform/definition-dump tests/platform/test_golden.py --write
+    DEFINITION_DUMP=BUILD/tests/platform/definition-dump tests/platform/test_golden.py --write [CASE...]
     git diff tests/platform
+
+A CASE is a path such as fail/empty.yaml; without one all are written. What the cases include lies in pass/base and fail/base.
 """
 
 import os
@@ -27,9 +29,13 @@ import tap  # noqa: E402
 DUMP = os.path.abspath(os.environ['DEFINITION_DUMP'])
 FIRST_LINE = re.compile(r'^\S+?\.yaml(?::\d+:\d+)?: (?:error|warning): (.*) \[([a-z-]+)\]$', re.MULTILINE)
 
-# Checks that these files cannot show: of the file itself (test_inputs.py), and of the layout and the images.
-ELSEWHERE = {'file', 'device-count', 'boot-image', 'disk-image', 'kernel-format', 'memory-size', 'window-size', 'memory-fit',
-             'memory-tight', 'build-folder'}
+# Checks that these files cannot show: of the file itself (test_inputs.py), of the layout and the images, of what is built, of
+# an image, of the host and the engine.
+ELSEWHERE = {'file', 'device-count', 'boot-image', 'disk-image', 'kernel-format', 'elf-format', 'elf-image', 'elf-place',
+             'memory-size', 'window-size', 'memory-fit', 'memory-tight', 'device-tree', 'build-folder', 'json', 'image',
+             'host-limit', 'runtime-folder', 'platform-runs', 'backend-missing', 'backend-start', 'resource-missing',
+             'resource-denied', 'resource-kind', 'resource-in-use', 'resource-empty', 'resource-twice', 'engine',
+             'engine-version'}
 
 
 def dump(*arguments):
@@ -42,9 +48,15 @@ def cases(folder):
     return sorted((HERE / folder).glob('*.yaml'))
 
 
-def findings():
-    """(text, check) of every finding of the fail cases, as the golden files have them."""
-    return [found for case in cases('fail') for found in FIRST_LINE.findall(case.with_suffix('.out').read_text())]
+def golden(case):
+    """What a case is to print; nothing as long as nobody wrote it, which is a failure of that case alone."""
+    out = case.with_suffix('.out')
+    return out.read_text() if out.exists() else ''
+
+
+def findings(folder='fail'):
+    """(text, check) of every finding of the cases, as the golden files have them."""
+    return [found for case in cases(folder) for found in FIRST_LINE.findall(golden(case))]
 
 
 class Golden(unittest.TestCase):
@@ -52,7 +64,7 @@ class Golden(unittest.TestCase):
 
     def compare(self, case, status):
         code, output = dump(f'{case.parent.name}/{case.name}')
-        self.assertEqual(case.with_suffix('.out').read_text(), output)
+        self.assertEqual(golden(case), output)
         self.assertEqual(status, code)
 
     def test_no_golden_file_without_a_case(self):
@@ -62,9 +74,9 @@ class Golden(unittest.TestCase):
 
     def test_every_case_fails_or_passes_as_its_folder_says(self):
         for case in cases('fail'):
-            self.assertIn(': error: ', case.with_suffix('.out').read_text(), case.name)
+            self.assertIn(': error: ', golden(case), case.name)
         for case in cases('pass'):
-            self.assertNotIn(': error: ', case.with_suffix('.out').read_text(), case.name)
+            self.assertNotIn(': error: ', golden(case), case.name)
 
 
 class Examples(unittest.TestCase):
@@ -81,10 +93,14 @@ class Complete(unittest.TestCase):
     """Which ways to be wrong the golden files hold for each key of the table."""
 
     # Of platform/definition/schema.h: the number of each type of key.
-    VERSION, NAME, REFERENCE, TEXT, PATH, NUMBER, SIZE, SECONDS, CHOICE, FLAG, NAMES, GROUP, THINGS = range(13)
+    (VERSION, NAME, REFERENCE, TEXT, PATH, NUMBER, SIZE, TIME, CHOICE, FLAG, NAMES, RANGES, GROUP, THINGS, LIST, INCLUDE,
+     TEMPLATES, TEMPLATE) = range(18)
+
+    # More entries than they may have are too many lines for a file here: test_inputs.py.
+    LARGE = {'resources', 'policy', 'assert'}
 
     def setUp(self):
-        self.keys = [line.split() for line in dump('--keys')[1].splitlines()]
+        self.keys = [line.rsplit(None, 4) for line in dump('--keys')[1].splitlines()]
         self.found = findings()
 
     def wrong(self, checks, key):
@@ -102,8 +118,8 @@ class Complete(unittest.TestCase):
         self.assertEqual([], self.missing({'empty'}, lambda kind: kind != self.VERSION))
 
     def test_every_key_out_of_its_range(self):
-        ranged = {self.TEXT, self.NUMBER, self.SIZE, self.SECONDS, self.NAMES, self.THINGS}
-        self.assertEqual([], self.missing({'range'}, lambda kind: kind in ranged))
+        ranged = {self.TEXT, self.NUMBER, self.SIZE, self.TIME, self.NAMES, self.RANGES, self.THINGS, self.LIST}
+        self.assertEqual(self.LARGE, {line.split()[-1] for line in self.missing({'range'}, lambda kind: kind in ranged)})
 
     def test_every_choice_with_a_word_that_it_has_not(self):
         self.assertEqual([], self.missing({'choice'}, lambda kind: kind == self.CHOICE))
@@ -118,14 +134,13 @@ class Complete(unittest.TestCase):
         for group, key, kind, need, _ in self.keys:
             if need == 'required' and int(kind) != self.VERSION:
                 self.assertTrue(any(check == 'missing' and text.endswith(f' has no {key}')
-                                    and (group == 'definition' or text.startswith(group))
+                                    and (group == 'definition' or group in text)
                                     for text, check in self.found), f'{group} {key}')
 
     def test_every_check_finds_something_and_is_listed(self):
         code, output = dump('--checks')
         listed = {line.split(':')[0] for line in output.splitlines()}
-        warned = [found for case in cases('pass') for found in FIRST_LINE.findall(case.with_suffix('.out').read_text())]
-        found = {check for _, check in self.found + warned}
+        found = {check for _, check in self.found + findings('pass')}
         self.assertEqual(0, code)
         self.assertEqual(listed - ELSEWHERE, found)
 
@@ -144,8 +159,8 @@ def add_case(case, status):
     setattr(Golden, name, lambda self: self.compare(case, status))
 
 
-def write():
-    for case in cases('pass') + cases('fail'):
+def write(names):
+    for case in [HERE / name for name in names] or cases('pass') + cases('fail'):
         code, output = dump(f'{case.parent.name}/{case.name}')
         if code != (0 if case.parent.name == 'pass' else 1):
             sys.exit(f'{case}: exit status {code}\n{output}')
@@ -158,7 +173,7 @@ for path in cases('fail'):
     add_case(path, 1)
 
 if __name__ == '__main__':
-    if sys.argv[1:] == ['--write']:
-        write()
+    if sys.argv[1:2] == ['--write']:
+        write(sys.argv[2:])
     else:
         tap.main()

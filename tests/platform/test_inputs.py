@@ -6,6 +6,7 @@ What stands in YAML is tested with golden files (test_golden.py). Every input he
 message and an exit status; a sanitizer's report or a signal is neither.
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -133,11 +134,11 @@ class Inputs(unittest.TestCase):
         self.assertIn('[size]', self.read('- ' * (MIB // 2))[1])
 
     def test_many_values(self):
-        rows = ''.join(f'k{i}: [{"1, " * 1000}1]\n' for i in range(100))
-        self.assertIn('more than 65536 values [size]', self.read(rows)[1])
+        rows = ''.join(f'k{i}: [{"1, " * 4000}1]\n' for i in range(40))
+        self.assertIn('more than 131072 values [size]', self.read(rows)[1])
 
     def test_many_keys(self):
-        self.assertIn('more than 1024 entries in one map [size]',
+        self.assertIn('more than 4096 entries in one map [size]',
                       self.read(''.join(f'k{i}: 1\n' for i in range(80000)))[1])
 
     def test_many_errors_are_counted(self):
@@ -155,6 +156,80 @@ class Inputs(unittest.TestCase):
         code, output = self.read('bulkhead: 1\n? ' + 'x' * (MIB - 100) + '\n: 1\n')
         self.assertEqual(1, code)
         self.assertLess(len(output), 2000)
+
+    def test_more_than_there_may_be(self):
+        """As many policy lines as there may be are as many entries as a list may have."""
+        for key, entries, checks in (
+                ('resources', ['r%d: { type: entropy }' % i for i in range(2049)], 'possible is 0 to 2048 [range]'),
+                ('assert', ['{ isolated: { guest: one } }'] * 1025, 'possible is 0 to 1024 [range]'),
+                ('policy', ['{ guest: one }'] * 4097, 'more than 4096 entries in one list [size]')):
+            text = ', '.join(entries)
+            text = '{ %s }' % text if key == 'resources' else '[ %s ]' % text
+            self.assertIn(checks, self.read('%s%s: %s\n' % (GOOD, key, text))[1])
+
+    # ------------------------------------------------------------------------- includes and templates
+
+    def write(self, name, text):
+        with open(self.path(name), 'w', encoding='utf-8') as file:
+            file.write(text)
+
+    def test_fifo_and_devices_are_not_included(self):
+        os.mkfifo(self.path('fifo'))
+        code, output = self.read('bulkhead: 1\ninclude: [fifo, /dev/zero, /dev/stdin, .]\nname: x\n')
+        self.assertEqual(1, code)
+        self.assertEqual(4, output.count(' cannot be included: this is '))
+
+    def test_many_files(self):
+        """Each of 40 includes all that come after it: a diamond of diamonds, and too many files."""
+        for i in range(40):
+            after = ', '.join('f%d.yaml' % j for j in range(i + 1, min(i + 31, 40)))
+            self.write('f%d.yaml' % i, 'bulkhead: 1\n' + ('include: [%s]\n' % after if after else ''))
+        code, output = self.run_dump('f0.yaml')
+        self.assertEqual(1, code)
+        self.assertIn('deeper than 8', output)
+
+    def test_diamonds(self):
+        """Six layers of five files, each of which includes the whole layer below; every file counts once."""
+        for layer in range(6):
+            below = ', '.join('l%d-%d.yaml' % (layer - 1, i) for i in range(5))
+            for i in range(5):
+                self.write('l%d-%d.yaml' % (layer, i), 'bulkhead: 1\n' + ('include: [%s]\n' % below if layer else ''))
+        self.accepted(GOOD.replace('name:', 'include: [%s]\nname:' % ', '.join('l5-%d.yaml' % i for i in range(5))))
+
+    def test_thirty_three_files(self):
+        for i in range(33):
+            self.write('f%d.yaml' % i, 'bulkhead: 1\n')
+        self.write('a.yaml', 'bulkhead: 1\ninclude: [%s]\n' % ', '.join('f%d.yaml' % i for i in range(3)))
+        files = ', '.join(['a.yaml'] + ['f%d.yaml' % i for i in range(3, 33)])
+        self.assertIn('32 files, which is as many as it may have [include]',
+                      self.read(GOOD.replace('name:', 'include: [%s]\nname:' % files))[1])
+
+    def test_large_files(self):
+        for i in range(5):
+            self.write('f%d.yaml' % i, 'bulkhead: 1\n#' + 'x' * 1000000 + '\n')
+        files = ', '.join('f%d.yaml' % i for i in range(5))
+        self.assertIn('more than 4 MiB together [include]',
+                      self.read(GOOD.replace('name:', 'include: [%s]\nname:' % files))[1])
+
+    def test_laughs_by_templates(self):
+        text = 'bulkhead: 1\nname: x\ntemplates:\n  t: { devices: { %s } }\nguests:\n' % ', '.join(
+            'd%d: { type: console }' % i for i in range(2000))
+        text += ''.join('  g%d: { template: t }\n' % i for i in range(1000))
+        self.assertIn('more than 131072 values [size]', self.read(text)[1])
+
+    def test_templates_that_fill_a_map(self):
+        text = 'bulkhead: 1\nname: x\ntemplates:\n  t: { %s }\nguests:\n  g: { template: t, %s }\n' % (
+            ', '.join('a%d: 1' % i for i in range(4000)), ', '.join('b%d: 1' % i for i in range(97)))
+        self.assertIn('more than 4096 entries in one map [size]', self.read(text)[1])
+
+    def test_wide_merge(self):
+        """Thirty layers over a map of 1300 guests."""
+        for i in range(30):
+            self.write('f%d.yaml' % i, 'bulkhead: 1\nguests: { %s }\n' % ', '.join('g%d: { cpus: %d }' % (j, i) for j in range(1300)))
+        files = ', '.join('f%d.yaml' % i for i in range(30))
+        code, output = self.read('bulkhead: 1\ninclude: [%s]\nname: x\n' % files)
+        self.assertEqual(1, code)
+        self.assertIn('guests has 1300 entries; possible is 1 to 64 [range]', output)
 
     # -------------------------------------------------------------------------------------- encodings
 
@@ -206,7 +281,7 @@ class Inputs(unittest.TestCase):
         self.refused('bulkhead: 1\r\nname: [x]\r\nguests: {}\r\n',
                      'd.yaml:2:7: error: name is a list; it takes a name [type]\n'
                      '    2 | name: [x]\n      |       ^\n      = write name: cockpit\n'
-                     'd.yaml:3:1: error: guests has 0 entries; possible is 1 to 16 [range]\n'
+                     'd.yaml:3:1: error: guests has 0 entries; possible is 1 to 64 [range]\n'
                      '    3 | guests: {}\n      | ^~~~~~\n2 errors\n')
 
     def test_lone_cr(self):
@@ -255,14 +330,29 @@ class Inputs(unittest.TestCase):
         self.read('bulkhead: 1\nname: demo\nguests: {}\n')
         code, output = self.run_dump('--colour', 'd.yaml')
         self.assertEqual(1, code)
-        self.assertEqual('\033[1md.yaml:3:1: \033[1;31merror:\033[0m \033[1mguests has 0 entries; possible is 1 to 16'
+        self.assertEqual('\033[1md.yaml:3:1: \033[1;31merror:\033[0m \033[1mguests has 0 entries; possible is 1 to 64'
                          '\033[0m [range]\n    3 | guests: {}\n      | \033[1;32m^~~~~~\033[0m\n1 error\n', output)
+
+    # -------------------------------------------------------------------------------- for programs
+
+    def test_json(self):
+        with open(self.path('base.yaml'), 'w', encoding='utf-8') as file:
+            file.write('bulkhead: 1\ntemplates: { t: { cpus: 99 } }\n')
+        self.read('bulkhead: 1\ninclude: base.yaml\nname: demo\nguests: { one: { template: t } }\n')
+        code, output = self.run_dump('--json', 'd.yaml')
+        found = json.loads(output)
+        self.assertEqual((1, len(found['findings']), 0), (code, found['errors'], found['left_out']))
+        wrong = [finding for finding in found['findings'] if finding['check'] == 'range']
+        self.assertEqual([{'check': 'range', 'severity': 'error', 'file': 'base.yaml', 'line': 2, 'column': 25, 'length': 2,
+                           'text': 'cpus is 99; possible is 1 to 8', 'advice': [],
+                           'notes': [{'file': 'd.yaml', 'line': 4, 'column': 28, 'length': 1,
+                                      'text': 'template t is used here'}]}], wrong)
 
     def test_reference_text_has_every_key(self):
         code, output = self.run_dump('--schema')
         self.assertEqual(0, code)
         for line in self.run_dump('--keys')[1].splitlines():
-            self.assertIn(f'*{line.split()[1]}*: ', output)
+            self.assertIn(f'*{line.rsplit(None, 4)[1]}*: ', output)
 
 
 if __name__ == '__main__':

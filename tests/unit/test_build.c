@@ -37,7 +37,10 @@ static const char definition[] =
     "  two:\n"
     "    arch: arm64\n"
     "    memory: 32M\n"
-    "    boot: { firmware: Image }\n";
+    "    boot: { firmware: Image }\n"
+    "policy:\n"
+    "  - { guest: one, resource: disk, allow: [read, write, flush] }\n"
+    "  - { guest: one, resource: noise, allow: [read] }\n";
 
 static const char expected_map[] =
     "Memory of the guests of car, as each guest sees it.\n"

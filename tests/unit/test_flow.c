@@ -173,6 +173,24 @@ static void test_sockets(void **state)
     end(&fixture);
 }
 
+/* The operations of a step are those that meet the ones of the other step. */
+static void test_operations(void **state)
+{
+    struct fixture fixture;
+    struct bh_resource *sockets;
+
+    (void)state;
+    begin(&fixture, 1);
+    sockets = rig_resource(fixture.rig, "switch", BH_RESOURCE_SOCKETS);
+    (void)allow(&fixture, 0, sockets, BH_SOCKET_CONNECT | BH_SOCKET_LISTEN, RIG_EVERY);
+    (void)allow(&fixture, 1, sockets, BH_SOCKET_CONNECT, RIG_EVERY);
+    (void)allow(&fixture, 1, sockets, BH_SOCKET_LISTEN, RIG_EVERY);
+    assert_int_equal(2, find(&fixture, "a", "b", NULL, 0));
+    assert_step(&fixture, 0, "a -> switch: a may listen through its device to-switch", 1);
+    assert_step(&fixture, 1, "switch -> b: b may connect through its device to-switch", 2);
+    end(&fixture);
+}
+
 /* Nothing that one user does with these comes to another. */
 static void test_nothing_flows(void **state)
 {
@@ -399,12 +417,12 @@ static void test_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_line),
-        cmocka_unit_test(test_sockets),    cmocka_unit_test(test_nothing_flows),
-        cmocka_unit_test(test_disk),       cmocka_unit_test(test_two_devices),
-        cmocka_unit_test(test_half),       cmocka_unit_test(test_shortest),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_remembered),
+        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_line),
+        cmocka_unit_test(test_sockets),       cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_nothing_flows), cmocka_unit_test(test_disk),
+        cmocka_unit_test(test_two_devices),   cmocka_unit_test(test_half),
+        cmocka_unit_test(test_shortest),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_kept),          cmocka_unit_test(test_remembered),
     };
 
     return cmocka_run_group_tests_name("flow", tests, NULL, NULL);

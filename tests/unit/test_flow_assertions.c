@@ -96,10 +96,9 @@ static void assert_verdict(struct fixture *fixture, uint32_t mode, enum bh_verdi
 {
     enum bh_verdict verdict = BH_VERDICT_VIOLATED;
 
-    if (fixture->flow == NULL) {
-        rig_done(fixture->rig);
-        assert_int_equal(BH_OK, bh_flow_create(&fixture->flow, &fixture->rig->platform));
-    }
+    bh_flow_destroy(fixture->flow); /* the platform may have been changed */
+    rig_done(fixture->rig);
+    assert_int_equal(BH_OK, bh_flow_create(&fixture->flow, &fixture->rig->platform));
     assert_int_equal(BH_OK, bh_assertion_decide(&verdict, &fixture->path, fixture->why,
                                                 fixture->flow, &fixture->assertion, mode));
     assert_string_equal(why, fixture->why);
@@ -194,8 +193,6 @@ static void test_through(void **state)
     assert_verdict(&fixture, 1, BH_VERDICT_HOLDS,
                    "each way passes gateway: ivi -> cabin -> gateway -> body -> cluster");
     assert_int_equal(0, fixture.path.count); /* a path is one that violates */
-    bh_flow_destroy(fixture.flow);
-    fixture.flow = NULL;
     (void)rig_device(fixture.rig, fixture.ivi, "c1", fixture.body);
     (void)rig_line(fixture.rig, fixture.ivi, fixture.body, BH_CAN_SEND, 0, 1u << 1);
     assert_verdict(&fixture, 1, BH_VERDICT_VIOLATED, "ivi -> body -> cluster");
@@ -352,13 +349,47 @@ static void test_modes_together(void **state)
     end(&fixture);
 }
 
+/* The same resource, and other guests that share it: another finding. */
+static void test_sharing_differs(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    begin(&fixture);
+    (void)rig_device(fixture.rig, fixture.cluster, "c1", fixture.cabin);
+    (void)rig_line(fixture.rig, fixture.cluster, fixture.cabin, BH_CAN_RECEIVE, 0, 1u << 2);
+    set_shared(&fixture, "cluster", "ivi", "gateway");
+    fixture.assertion.mode_mask = 5;
+    assert_said(&fixture,
+                "rig.yaml:20:5: error: a resource is used by two of the guests, in mode m0; "
+                "shared: cabin [assert-not-shared]\n"
+                "      = give each of them a resource of its own, or allow it to one of them "
+                "alone\n"
+                "rig.yaml: note: gateway uses cabin here (receive)\n"
+                "rig.yaml: note: ivi uses cabin here (send)\n"
+                "rig.yaml:20:5: error: a resource is used by two of the guests, in mode m2; "
+                "shared: cabin [assert-not-shared]\n"
+                "      = give each of them a resource of its own, or allow it to one of them "
+                "alone\n"
+                "rig.yaml: note: cluster uses cabin here (receive)\n"
+                "rig.yaml: note: gateway uses cabin here (receive)\n"
+                "rig.yaml: note: ivi uses cabin here (send)\n"
+                "2 errors\n");
+    end(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_flow),  cmocka_unit_test(test_assumption),
-        cmocka_unit_test(test_through),  cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_isolated), cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_long),     cmocka_unit_test(test_modes_together),
+        cmocka_unit_test(test_no_flow),
+        cmocka_unit_test(test_assumption),
+        cmocka_unit_test(test_through),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_isolated),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_modes_together),
+        cmocka_unit_test(test_sharing_differs),
     };
 
     return cmocka_run_group_tests_name("flow_assertions", tests, NULL, NULL);
