@@ -6,15 +6,21 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "build_engine.h"
+#include "build_file.h"
 #include "build_image.h"
 #include "bulkhead/platform_layout.h"
+#include "bulkhead/platform_unit.h"
 #include "command.h"
 #include "definition.h"
 
-#define USUAL_MAX (BH_NAME_MAX + 16u)
+#define USUAL_MAX          (BH_NAME_MAX + 16u)
+#define LIST_NAME          ((int)BH_NAME_MAX / 2 + 12) /* most names are shorter */
+#define BH_CLI_UNIT_ENDING ".service"
 
 enum build_option { OPTION_OUTPUT, OPTION_RULE, OPTION_SIGN, OPTION_ROLLBACK, OPTION_RELEASE };
 
@@ -34,35 +40,72 @@ static int build(const struct bh_platform *platform, struct bh_diagnostics *diag
     return bh_platform_build(platform, self->folder, diagnostics);
 }
 
-static void list_file(const char *folder, const char *name, const char *ending)
+/* A file that was written: its name, size, and what it is. Guests differ in what they have, so one
+ * that is not there is not listed. */
+static void list_file(const char *folder, const char *name, const char *ending, const char *what)
 {
     char path[PATH_MAX];
     struct stat status;
     int length = snprintf(path, sizeof(path), "%s/%s%s", folder, name, ending);
     if (length >= 0 && (size_t)length < sizeof(path) && stat(path, &status) == 0) {
-        (void)printf("  %s (%jd bytes)\n", path, (intmax_t)status.st_size);
+        (void)printf("  %-*s %9jd  %s\n", LIST_NAME, strrchr(path, '/') + 1,
+                     (intmax_t)status.st_size, what);
     }
 }
 
-static void list_files(const struct bh_platform *platform, const char *folder, bool with_engine,
-                       bool with_image)
+struct listed {
+    const char *ending;
+    const char *what;
+};
+
+static const struct listed of_guests[] = {
+    {".dtb", "device tree"},
+    {".h", "the same as a C header"},
+    {".start", "its first instructions"},
+    {BH_CLI_ENGINE_DATA, "how its engine is started, for programs"},
+    {BH_CLI_ENGINE_SCRIPT, "the same, to be read"},
+};
+
+static void list_files(const struct bh_platform *platform, const char *folder, bool with_image)
 {
-    (void)printf("%s: built\n", platform->files[0].path);
-    list_file(folder, "platform", ".json");
-    list_file(folder, "memory-map", ".txt");
-    for (uint32_t i = 0; i < platform->guest_count; i++) {
-        const struct bh_guest *guest = &platform->guests[i];
-        if (guest->arch.value == BH_ARCH_ARM64 && guest->boot.kernel.text != NULL) {
-            list_file(folder, guest->name.text, ".dtb");
-            list_file(folder, guest->name.text, ".start");
-        }
-        if (with_engine) {
-            list_file(folder, guest->name.text, BH_CLI_ENGINE_ENDING);
-        }
-    }
+    const char *name = platform->name.text;
+    (void)printf("%s: built, in %s\n", platform->files[0].path, folder);
+    list_file(folder, "report", ".html", "who can reach what");
+    list_file(folder, "memory-map", ".txt", "where everything lies");
+    list_file(folder, "platform", ".json", "all that follows, for programs");
+    list_file(folder, name, BH_CLI_UNIT_ENDING, "a systemd unit that runs it");
     if (with_image) {
-        list_file(folder, platform->name.text, BH_CLI_IMAGE_ENDING);
+        list_file(folder, name, BH_CLI_IMAGE_ENDING, "what a vehicle runs, signed");
     }
+    for (uint32_t i = 0; i < platform->guest_count; i++) {
+        for (size_t f = 0; f < sizeof(of_guests) / sizeof(of_guests[0]); f++) {
+            list_file(folder, platform->guests[i].name.text, of_guests[f].ending,
+                      of_guests[f].what);
+        }
+    }
+}
+
+static int write_unit(const struct bh_platform *platform, const char *folder, bool with_image)
+{
+    char *text = bh_unit_text(platform, with_image);
+    bool good = text != NULL &&
+                bh_cli_build_file(folder, platform->name.text, BH_CLI_UNIT_ENDING, text);
+    if (text == NULL) {
+        bh_cli_error("build: no memory for the systemd unit");
+    }
+    free(text);
+    return good ? BH_CLI_OK : BH_CLI_REFUSED;
+}
+
+/* What is not platform/'s to write, or needs a key. */
+static int write_more(const struct bh_platform *platform, const struct bh_release_setup *setup,
+                      const char *folder)
+{
+    int status = bh_cli_build_engine(platform, folder);
+    if (status == BH_CLI_OK && setup->key != NULL) {
+        status = bh_cli_build_image(platform, setup, folder);
+    }
+    return status == BH_CLI_OK ? write_unit(platform, folder, setup->key != NULL) : status;
 }
 
 static int run(const struct bh_cli_arguments *arguments)
@@ -87,13 +130,9 @@ static int run(const struct bh_cli_arguments *arguments)
     if (platform == NULL) {
         return BH_CLI_REFUSED;
     }
-    bool with_engine;
-    status = bh_cli_build_engine(platform, self.folder, &with_engine);
-    if (status == BH_CLI_OK && setup.key != NULL) {
-        status = bh_cli_build_image(platform, &setup, self.folder);
-    }
+    status = write_more(platform, &setup, self.folder);
     if (status == BH_CLI_OK) {
-        list_files(platform, self.folder, with_engine, setup.key != NULL);
+        list_files(platform, self.folder, setup.key != NULL);
     }
     bh_platform_destroy(platform);
     return status;
@@ -102,10 +141,10 @@ static int run(const struct bh_cli_arguments *arguments)
 const struct bh_cli_command bh_cli_build = {
     .name = "build",
     .argument = "FILE",
-    .summary = "Writes what follows from a definition: memory map, device trees",
+    .summary = "Writes what follows from a definition: report, device trees, units",
     .help =
-        "Checks FILE first. Files that are there are replaced. The command lines of the engine\n"
-        "are left out if it is not installed.\n"
+        "Checks FILE first. Files that are there are replaced. The same definition gives the same\n"
+        "bytes, on whatever host.\n"
         "With --sign, NAME.image is written too: one signed file with the definition and all that\n"
         "the guests boot, which `bulkhead run` verifies. KEY is a private Ed25519 key: a PEM file\n"
         "(`openssl genpkey -algorithm ed25519`), or a URI of a key on a token (pkcs11:...).\n",

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The part of `bulkhead build` that needs an engine: the command line of each guest. Private to
- * cli/. */
+/* The part of `bulkhead build` that knows engines: how each guest is started. Private to cli/. */
 #ifndef BULKHEAD_CLI_BUILD_ENGINE_H
 #define BULKHEAD_CLI_BUILD_ENGINE_H
 
-#include <stdbool.h>
-
 #include "bulkhead/platform_definition.h"
 
-#define BH_CLI_ENGINE_ENDING ".qemu"
+#define BH_CLI_ENGINE_DATA   ".engine.json"
+#define BH_CLI_ENGINE_SCRIPT ".engine.sh"
 
-/* Writes GUEST.qemu for each guest into `folder`. `written`: whether the host has the engine;
- * that it has not is said, and no failure. What the command then ends with. */
-int bh_cli_build_engine(const struct bh_platform *platform, const char *folder, bool *written);
+/* Writes both for each guest into `folder`. No engine is asked or needed. What the command then
+ * ends with. */
+int bh_cli_build_engine(const struct bh_platform *platform, const char *folder);
 
 #endif

@@ -38,6 +38,7 @@ struct bh_cli_arguments {
     const char *list[BH_CLI_LIST_MAX]; /* of the option that may be given again, all in order */
     uint32_t list_count;
     const char *word; /* the argument; NULL: not given */
+    const char *more; /* of a command that takes two arguments, the other one; NULL: not given */
 };
 
 struct bh_cli_command {
@@ -48,12 +49,14 @@ struct bh_cli_command {
     struct bh_cli_option options[BH_CLI_OPTIONS_MAX + 1u];
     int (*run)(const struct bh_cli_arguments *arguments);
     bool argument_needed;
+    bool takes_two; /* arguments, at most; otherwise one */
 };
 
 extern const struct bh_cli_command bh_cli_attach;
 extern const struct bh_cli_command bh_cli_build;
 extern const struct bh_cli_command bh_cli_check;
 extern const struct bh_cli_command bh_cli_image;
+extern const struct bh_cli_command bh_cli_mode;
 extern const struct bh_cli_command bh_cli_run;
 extern const struct bh_cli_command bh_cli_schema;
 extern const struct bh_cli_command bh_cli_status;

@@ -134,19 +134,24 @@ static int take_word(const struct bh_cli_command *command, int count, char **wor
                      struct bh_cli_arguments *arguments)
 {
     int left = count - optind;
+    int most = command->takes_two ? 2 : 1;
     if (left > 0 && command->argument == NULL) {
         return bh_cli_usage(command, "takes no argument:", words[optind]);
     }
-    if (left > 1) {
-        return bh_cli_usage(command, "takes one argument; this is too much:", words[optind + 1]);
+    if (left > most) {
+        return bh_cli_usage(command,
+                            most == 1 ? "takes one argument; this is too much:"
+                                      : "takes two arguments; this is too much:",
+                            words[optind + most]);
     }
-    if (left == 1 && words[optind][0] == '\0') {
+    if ((left > 0 && words[optind][0] == '\0') || (left > 1 && words[optind + 1][0] == '\0')) {
         return bh_cli_usage(command, "the argument is empty", NULL);
     }
     if (left == 0 && command->argument_needed) {
         return bh_cli_usage(command, "needs an argument:", command->argument);
     }
-    arguments->word = left == 1 ? words[optind] : NULL;
+    arguments->word = left > 0 ? words[optind] : NULL;
+    arguments->more = left > 1 ? words[optind + 1] : NULL;
     return -1;
 }
 

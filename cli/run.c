@@ -61,6 +61,7 @@ static int supervise(const struct bh_platform *platform, struct bh_diagnostics *
     const struct bh_supervisor_setup setup = {
         .platform = platform,
         .diagnostics = diagnostics,
+        .state = &image->state,
         .output = stdout,
         .colour = bh_cli_colour(STDOUT_FILENO),
         .daemons = daemons,
@@ -90,20 +91,32 @@ static int run_platform(const struct bh_platform *platform, struct bh_diagnostic
     return result;
 }
 
+/* An image has its state folder open already: it was asked for what ran here. */
+static int run_with_state(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
+                          const char *daemons, struct bh_cli_image *image, const char *folder)
+{
+    if (image->state.fd < 0 && bh_state_open(&image->state, folder, platform->name.text) != BH_OK) {
+        show(diagnostics);
+        bh_cli_error("run: %s", image->state.why);
+        return BH_RUN_REFUSED;
+    }
+    return run_platform(platform, diagnostics, daemons, image);
+}
+
 /* What the user named is a definition if `platform` is not made yet, of an image. */
-static int run_file(const char *path, struct bh_platform *platform, const char *daemons,
-                    struct bh_cli_image *image)
+static int run_file(const struct bh_cli_image_words *words, struct bh_platform *platform,
+                    const char *daemons, struct bh_cli_image *image)
 {
     int status = BH_RUN_REFUSED;
-    struct bh_diagnostics *diagnostics = bh_diagnostics_create(path);
+    struct bh_diagnostics *diagnostics = bh_diagnostics_create(words->path);
     if (diagnostics == NULL) {
         bh_cli_error("no memory");
         bh_platform_destroy(platform);
         return BH_RUN_INTERNAL;
     }
-    int result = platform == NULL ? bh_platform_read(&platform, path, diagnostics) : BH_OK;
+    int result = platform == NULL ? bh_platform_read(&platform, words->path, diagnostics) : BH_OK;
     if (result == BH_OK) {
-        status = run_platform(platform, diagnostics, daemons, image);
+        status = run_with_state(platform, diagnostics, daemons, image, words->state);
     } else {
         show(diagnostics);
     }
@@ -126,7 +139,7 @@ static int run(const struct bh_cli_arguments *arguments)
     }
     int status = bh_cli_image_take(&image, &words, &platform);
     if (status <= BH_CLI_OK) {
-        status = run_file(arguments->word, platform, daemons, &image);
+        status = run_file(&words, platform, daemons, &image);
     }
     bh_cli_image_finish(&image);
     return status;

@@ -14,6 +14,7 @@
 
 #define COLUMNS   7u
 #define CELL_SIZE 96u
+#define PATH_SIZE 4352u
 #define GAP       2
 #define KIB       UINT64_C(1024)
 #define MIB       (KIB * KIB)
@@ -27,14 +28,19 @@ struct table {
 };
 
 /* What comes from outside goes to a terminal: no control characters. */
-static void put(char *cell, const char *text)
+static void put_text(char *to, size_t size, const char *text)
 {
-    (void)snprintf(cell, CELL_SIZE, "%s", text);
-    for (size_t i = 0; cell[i] != '\0'; i++) {
-        if (cell[i] < ' ' || cell[i] > '~') {
-            cell[i] = '?';
+    (void)snprintf(to, size, "%s", text);
+    for (size_t i = 0; to[i] != '\0'; i++) {
+        if (to[i] < ' ' || to[i] > '~') {
+            to[i] = '?';
         }
     }
+}
+
+static void put(char *cell, const char *text)
+{
+    put_text(cell, CELL_SIZE, text);
 }
 
 static void put_size(char *cell, uint64_t bytes)
@@ -148,6 +154,29 @@ static void print_guest(const json_t *guest)
     }
 }
 
+/* The mode that holds, of which there are more; and where to read what happened. */
+static void print_mode(const json_t *status)
+{
+    char mode[CELL_SIZE];
+    char path[PATH_SIZE];
+    const json_t *audit = json_object_get(status, "audit");
+    put(mode, bh_cli_text(status, "mode"));
+    put_text(path, sizeof(path), bh_cli_text(audit, "path"));
+    (void)printf("mode: %s", mode);
+    const json_t *modes = json_object_get(status, "modes");
+    for (size_t i = 0; json_array_size(modes) > 1u && i < json_array_size(modes); i++) {
+        const char *name = json_string_value(json_array_get(modes, i));
+        put(mode, name != NULL ? name : "");
+        (void)printf("%s%s%s", i == 0u ? " (of " : ", ", mode,
+                     i + 1u == json_array_size(modes) ? ")" : "");
+    }
+    (void)printf("\naudit log: %s", path);
+    if (bh_cli_count(audit, "lost") > 0) {
+        (void)printf(" (%" PRIu64 " entries were lost)", bh_cli_count(audit, "lost"));
+    }
+    (void)printf("\n");
+}
+
 static void print_status(const json_t *status)
 {
     char name[CELL_SIZE];
@@ -156,6 +185,7 @@ static void print_status(const json_t *status)
     put(name, bh_cli_text(status, "platform"));
     put(state, bh_cli_text(status, "state"));
     (void)printf("platform %s: %s (pid %" PRIu64 ")\n", name, state, bh_cli_count(status, "pid"));
+    print_mode(status);
     for (size_t i = 0; i < json_array_size(guests); i++) {
         print_guest(json_array_get(guests, i));
     }
@@ -173,6 +203,27 @@ static int print_json(const json_t *status)
     return BH_CLI_OK;
 }
 
+/* The devices of guests are left out of a status that would be too long: asked for one by one. */
+static void complete(const struct bh_cli_platform *platform, const json_t *status)
+{
+    json_t *guests = json_object_get(status, "guests");
+    for (size_t i = 0; i < json_array_size(guests); i++) {
+        json_t *guest = json_array_get(guests, i);
+        const char *name = json_string_value(json_object_get(guest, "name"));
+        if (name == NULL || json_object_get(guest, "devices") != NULL) {
+            continue;
+        }
+        json_t *answer =
+            bh_cli_ask(platform, json_pack("{s:s, s:s}", "request", "status", "guest", name), NULL);
+        json_t *one =
+            json_array_get(json_object_get(json_object_get(answer, "status"), "guests"), 0);
+        if (one != NULL) {
+            (void)json_array_set(guests, i, one); /* without it the guest is shown as it is */
+        }
+        json_decref(answer);
+    }
+}
+
 static int run(const struct bh_cli_arguments *arguments)
 {
     struct bh_cli_platform platform;
@@ -182,6 +233,7 @@ static int run(const struct bh_cli_arguments *arguments)
     }
     json_t *answer = bh_cli_ask(&platform, json_pack("{s:s}", "request", "status"), NULL);
     const json_t *status = json_object_get(answer, "status");
+    complete(&platform, status);
     if (answer != NULL && arguments->options[OPTION_JSON] != NULL) {
         result = print_json(status);
     } else if (answer != NULL) {

@@ -10,9 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bulkhead/error.h"
+#include "bulkhead/host_log.h"
+
+/* What follows the name of the program in such a line of its log. */
+static const char refused[] = ": warning: refused, ";
 
 static void close_fd(int *fd)
 {
@@ -21,6 +26,51 @@ static void close_fd(int *fd)
         *fd = -1;
     }
 }
+
+/* ------------------------------------------------------------------------------------------------
+ * refused requests */
+
+bool bh_refusal_said(const char *program, const char *text)
+{
+    size_t length = strlen(program);
+    return strncmp(text, program, length) == 0 &&
+           strncmp(text + length, refused, sizeof(refused) - 1u) == 0;
+}
+
+bool bh_refusals_hear(struct bh_refusals *refusals, uint64_t now)
+{
+    uint64_t earned = (now - refusals->filled) / BH_LOG_EVENT_PERIOD;
+    if (refusals->room == BH_LOG_EVENT_BURST) {
+        refusals->filled = now;
+    } else if (earned > 0u) {
+        uint64_t room = refusals->room + earned;
+        refusals->room = room < BH_LOG_EVENT_BURST ? (uint32_t)room : BH_LOG_EVENT_BURST;
+        refusals->filled += earned * BH_LOG_EVENT_PERIOD;
+    }
+    if (refusals->room == 0u) {
+        refusals->left_out++;
+        return false;
+    }
+    refusals->room--;
+    return true;
+}
+
+static void line_said(void *context, const char *text)
+{
+    struct bh_backend *backend = context;
+    struct timespec now;
+    if (!bh_refusal_said(backend->program, text)) {
+        return;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* that clock cannot fail */
+    if (bh_refusals_hear(&backend->refusals, (uint64_t)now.tv_sec)) {
+        backend->on_refused(backend->context, backend, text);
+        backend->refusals.left_out = 0;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * life */
 
 static void child_ended(struct bh_child *child, int status)
 {
@@ -51,6 +101,8 @@ static int open_lines(struct bh_backend *backend, const struct bh_backend_setup 
         .label = setup->label,
         .colour = setup->colour,
         .words = &backend->words,
+        .said = line_said,
+        .context = backend,
     };
     /* Ours must not wait; whether the back end's does is its own affair. */
     if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ||
@@ -71,8 +123,16 @@ static int start_child(struct bh_backend *backend, const struct bh_backend_setup
     for (uint32_t i = 0; i < backend->terminal_count; i++) {
         ports[i] = backend->terminals[i].guest_fd;
     }
-    int result = bh_backend_command(&command, setup->daemons, backend->guest, backend->device,
-                                    backend->back_fd, backend->resource.fd, ports);
+    const struct bh_backend_parts parts = {
+        .guest = backend->guest,
+        .device = backend->device,
+        .socket_fd = backend->back_fd,
+        .resource_fd = backend->resource.fd,
+        .filter_fd = backend->filter.fd,
+        .operations = backend->resource.operations,
+        .port_fds = ports,
+    };
+    int result = bh_backend_command(&command, setup->daemons, &parts);
     if (result != BH_OK) {
         return result;
     }
@@ -95,13 +155,16 @@ int bh_backend_start(struct bh_backend *backend, const struct bh_backend_setup *
 {
     int output_fd = -1;
     backend->on_end = setup->on_end;
+    backend->on_refused = setup->on_refused;
     backend->context = setup->context;
+    backend->refusals.room = BH_LOG_EVENT_BURST;
     int result = open_lines(backend, setup, &output_fd);
     if (result == BH_OK) {
         result = start_child(backend, setup, output_fd);
     }
     close_fd(&output_fd);
     close_fd(&backend->back_fd);
+    close_fd(&backend->filter.fd); /* the page stays: it is ours to write */
     bh_resource_close(&backend->resource);
     backend->started = result == BH_OK;
     return result;
@@ -130,10 +193,11 @@ void bh_backend_finish(struct bh_backend *backend)
 {
     bh_source_finish(&backend->source);
     bh_resource_close(&backend->resource);
+    bh_filter_close(&backend->filter);
     close_fd(&backend->front_fd);
     close_fd(&backend->back_fd);
     for (uint32_t i = 0; i < backend->terminal_count; i++) {
-        bh_terminal_finish(&backend->terminals[i]);
+        bh_guest_terminal_finish(&backend->terminals[i]);
     }
     free(backend->terminals);
     backend->terminals = NULL;

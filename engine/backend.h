@@ -14,6 +14,7 @@
 #define ENGINE_BACKEND_H
 
 #include "bulkhead/host_child.h"
+#include "bulkhead/host_filter.h"
 #include "resource.h"
 #include "terminal.h"
 
@@ -21,7 +22,7 @@
  * command lines */
 
 #define BH_BACKEND_ARGUMENTS 64u
-#define BH_BACKEND_FDS       (2u + BH_PORTS_MAX)
+#define BH_BACKEND_FDS       (3u + BH_PORTS_MAX)
 #define BH_BACKEND_TEXT      2048u
 #define BH_BACKEND_FIRST_FD  3 /* in the child: the vhost-user socket; resources follow */
 
@@ -38,14 +39,41 @@ struct bh_backend_command {
 };
 
 /* The program of a device type, in the folder `daemons`: its name alone, too. BH_LIMIT: the path is
- * too long. */
+ * too long; BH_UNSUPPORTED: there is none. */
 int bh_backend_program(struct bh_backend_command *command, const char *daemons, uint32_t type);
 
-/* The whole command line. `resource_fd` -1: none; `port_fds` has a descriptor for each port of a
- * console, the first one's first. BH_LIMIT: it is too long. */
+/* What a back end is started with. */
+struct bh_backend_parts {
+    const struct bh_guest *guest;
+    const struct bh_device_definition *device;
+    int socket_fd;
+    int resource_fd;     /* -1: none */
+    int filter_fd;       /* -1: none */
+    uint32_t operations; /* that the policy allows in some mode */
+    const int *port_fds; /* one for each port of a console, the first one's first */
+};
+
+/* The whole command line. BH_LIMIT: it is too long; BH_UNSUPPORTED: there is no program for this
+ * type. */
 int bh_backend_command(struct bh_backend_command *command, const char *daemons,
-                       const struct bh_guest *guest, const struct bh_device_definition *device,
-                       int socket_fd, int resource_fd, const int *port_fds);
+                       const struct bh_backend_parts *parts);
+
+/* ------------------------------------------------------------------------------------------------
+ * refused requests, in its own words */
+
+/* A back end that lies could say it as often as it likes: it is heard as often as an honest one
+ * speaks (host_log.h). All zero but `room`: BH_LOG_EVENT_BURST. */
+struct bh_refusals {
+    uint32_t room;     /* lines that are heard now */
+    uint64_t filled;   /* seconds of the monotonic clock when `room` was last topped up */
+    uint64_t left_out; /* lines since the last that was heard */
+};
+
+/* Whether a line of `program` speaks of refused requests. */
+bool bh_refusal_said(const char *program, const char *text);
+
+/* Whether one more is heard at `now`, in seconds. */
+bool bh_refusals_hear(struct bh_refusals *refusals, uint64_t now);
 
 /* ------------------------------------------------------------------------------------------------
  * life */
@@ -57,16 +85,20 @@ struct bh_backend {
     struct bh_source source; /* what it prints */
     struct bh_words words;
     struct bh_open_resource resource;
-    int front_fd;                  /* the engine's end of the socket, until it is handed over */
-    int back_fd;                   /* the back end's end */
-    struct bh_terminal *terminals; /* a console's ports */
+    struct bh_filter_writer filter; /* what it may do now; no page: it has no resource */
+    int front_fd;                   /* the engine's end of the socket, until it is handed over */
+    int back_fd;                    /* the back end's end */
+    struct bh_guest_terminal *terminals; /* a console's ports */
     uint32_t terminal_count;
     char program[32];
     bool started;
     bool ended;
     int status;
+    struct bh_refusals refusals;
     /* It was reaped; its output is shown. */
     void (*on_end)(void *context, struct bh_backend *backend);
+    /* It says that it refused a request. */
+    void (*on_refused)(void *context, struct bh_backend *backend, const char *text);
     void *context;
 };
 
@@ -77,6 +109,7 @@ struct bh_backend_setup {
     const char *label;
     uint32_t colour;
     void (*on_end)(void *context, struct bh_backend *backend);
+    void (*on_refused)(void *context, struct bh_backend *backend, const char *text);
     void *context;
 };
 

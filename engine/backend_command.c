@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The command lines of back ends: a row of a table for each device type. All of them take --fd, and
- * their resources as /dev/fd/N.
+ * their resources as /dev/fd/N; those that have
+ * one take --filter, too.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backend.h"
+#include "bulkhead/platform_policy.h"
 
-#define SERIAL_BYTES 20
+#define SERIAL_BYTES    20
+#define OPERATIONS_TEXT 256u /* all words of a type */
 
 /* What the rows' functions build from. */
 struct request {
     struct bh_backend_command *command;
-    const struct bh_guest *guest;
-    const struct bh_device_definition *device;
-    int resource_fd;
-    const int *port_fds;
+    const struct bh_backend_parts *parts;
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -69,14 +69,33 @@ static int add_fd(struct bh_backend_command *command, int fd)
 static void add_serial(const struct request *request)
 {
     char made[2u * BH_NAME_MAX + 2u];
-    const char *serial = request->device->serial.text;
+    const struct bh_device_definition *device = request->parts->device;
+    const char *serial = device->serial.text;
     if (serial == NULL) {
-        (void)snprintf(made, sizeof(made), "%s/%s", request->guest->name.text,
-                       request->device->name.text);
+        (void)snprintf(made, sizeof(made), "%s/%s", request->parts->guest->name.text,
+                       device->name.text);
         serial = made;
     }
     add(request->command, "--serial");
     add_made(request->command, "%.*s", SERIAL_BYTES, serial);
+}
+
+/* What the policy allows in some mode, in its words. What it never allows is not offered. */
+static void add_operations(const struct request *request)
+{
+    char list[OPERATIONS_TEXT] = "";
+    uint32_t type = request->parts->device->uses->type.value;
+    const struct bh_operation *operation = bh_operation_at(type, 0);
+    size_t used = 0;
+    for (size_t i = 0; operation != NULL; operation = bh_operation_at(type, ++i)) {
+        if ((request->parts->operations & operation->bit) != 0u) {
+            int length = snprintf(list + used, sizeof(list) - used, "%s%s", used == 0u ? "" : ",",
+                                  operation->word);
+            used += length > 0 && (size_t)length < sizeof(list) - used ? (size_t)length : 0u;
+        }
+    }
+    add(request->command, "--operations");
+    add_made(request->command, "%s", list);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -85,12 +104,10 @@ static void add_serial(const struct request *request)
 static void blk_arguments(const struct request *request)
 {
     struct bh_backend_command *command = request->command;
-    const struct bh_device_definition *device = request->device;
+    const struct bh_device_definition *device = request->parts->device;
     add(command, "--blk-file");
-    add_made(command, "/dev/fd/%d", add_fd(command, request->resource_fd));
-    if (device->uses->read_only.value) {
-        add(command, "--read-only");
-    }
+    add_made(command, "/dev/fd/%d", add_fd(command, request->parts->resource_fd));
+    add_operations(request);
     if (device->write_through.value) {
         add(command, "--write-through");
     }
@@ -102,22 +119,23 @@ static void blk_arguments(const struct request *request)
 static void rng_arguments(const struct request *request)
 {
     struct bh_backend_command *command = request->command;
-    if (request->resource_fd >= 0) {
+    if (request->parts->resource_fd >= 0) {
         add(command, "--source");
-        add_made(command, "/dev/fd/%d", add_fd(command, request->resource_fd));
+        add_made(command, "/dev/fd/%d", add_fd(command, request->parts->resource_fd));
     }
 }
 
 static void console_arguments(const struct request *request)
 {
     struct bh_backend_command *command = request->command;
-    const struct bh_device_definition *device = request->device;
+    const struct bh_device_definition *device = request->parts->device;
+    const int *port_fds = request->parts->port_fds;
     add(command, "--port");
-    add_made(command, "/dev/fd/%d", add_fd(command, request->port_fds[0]));
+    add_made(command, "/dev/fd/%d", add_fd(command, port_fds[0]));
     for (uint32_t i = 0; i < device->ports.count; i++) {
         add(command, "--port");
         add_made(command, "%s=/dev/fd/%d", device->ports.names[i].text,
-                 add_fd(command, request->port_fds[i + 1u]));
+                 add_fd(command, port_fds[i + 1u]));
     }
     if (!device->size.value) {
         add(command, "--no-size");
@@ -141,6 +159,9 @@ static const struct {
 
 int bh_backend_program(struct bh_backend_command *command, const char *daemons, uint32_t type)
 {
+    if (types[type].program == NULL) {
+        return BH_UNSUPPORTED;
+    }
     (void)snprintf(command->name, sizeof(command->name), "%s", types[type].program);
     int length =
         snprintf(command->program, sizeof(command->program), "%s/%s", daemons, types[type].program);
@@ -148,23 +169,24 @@ int bh_backend_program(struct bh_backend_command *command, const char *daemons, 
 }
 
 int bh_backend_command(struct bh_backend_command *command, const char *daemons,
-                       const struct bh_guest *guest, const struct bh_device_definition *device,
-                       int socket_fd, int resource_fd, const int *port_fds)
+                       const struct bh_backend_parts *parts)
 {
-    const struct request request = {
-        .command = command,
-        .guest = guest,
-        .device = device,
-        .resource_fd = resource_fd,
-        .port_fds = port_fds,
-    };
+    const struct request request = {.command = command, .parts = parts};
+    uint32_t type = parts->device->type.value;
     command->count = 0;
     command->fd_count = 0;
     command->used = 0;
-    command->error = bh_backend_program(command, daemons, device->type.value);
+    command->error = bh_backend_program(command, daemons, type);
+    if (command->error == BH_UNSUPPORTED) {
+        return command->error;
+    }
     add(command, command->name);
     add(command, "--fd");
-    add_made(command, "%d", add_fd(command, socket_fd));
-    types[device->type.value].arguments(&request);
+    add_made(command, "%d", add_fd(command, parts->socket_fd));
+    if (parts->filter_fd >= 0) {
+        add(command, "--filter");
+        add_made(command, "%d", add_fd(command, parts->filter_fd));
+    }
+    types[type].arguments(&request);
     return command->error;
 }

@@ -26,7 +26,6 @@
 
 #include <jansson.h>
 
-#include "bulkhead/platform_definition.h"
 #include "control_folder.h"
 
 #define SIZE_MOST 65535 /* rows and columns */
@@ -34,8 +33,9 @@
 struct control_peer {
     struct bh_watch watch; /* first; fd -1: free */
     struct bh_control *control;
+    struct bh_control_who who;
     bool attached;
-    uint32_t terminal;
+    uint32_t terminal; /* its number */
 };
 
 struct bh_control {
@@ -126,13 +126,15 @@ static bool request_status(struct control_peer *peer, json_t *request)
 {
     static const char begin[] = "{\"ok\": true, \"status\": ";
     const char *name;
+    const char *guest = NULL;
+    const char *why = "no memory";
     struct bh_control *control = peer->control;
-    if (json_unpack(request, "{s:s!}", "request", &name) != 0) {
-        return answer_error(peer, "status takes nothing else");
+    if (json_unpack(request, "{s:s, s?s!}", "request", &name, "guest", &guest) != 0) {
+        return answer_error(peer, "status takes \"guest\", or nothing for all");
     }
-    char *status = control->handlers.status(control->context);
+    char *status = control->handlers.status(control->context, guest, &why);
     if (status == NULL) {
-        return answer_error(peer, "no memory");
+        return answer_error(peer, why);
     }
     struct iovec parts[] = {part(begin), part(status), part("}")};
     bool sent;
@@ -154,28 +156,26 @@ static bool request_stop(struct control_peer *peer, json_t *request)
     if (json_unpack(request, "{s:s, s?s!}", "request", &name, "guest", &guest) != 0) {
         return answer_error(peer, "stop takes \"guest\", or nothing for all");
     }
-    int result = control->handlers.stop(control->context, guest, &why);
+    int result = control->handlers.stop(control->context, &peer->who, guest, &why);
     return answer_result(peer, result, why);
 }
 
 static bool request_attach(struct control_peer *peer, json_t *request)
 {
     const char *name;
-    const char *guest;
-    const char *device = NULL;
-    const char *port = NULL;
+    struct bh_control_terminal wanted = {NULL, NULL, NULL};
     const char *why = NULL;
     int fd = -1;
     struct bh_control *control = peer->control;
-    if (json_unpack(request, "{s:s, s:s, s?s, s?s!}", "request", &name, "guest", &guest, "device",
-                    &device, "port", &port) != 0) {
+    if (json_unpack(request, "{s:s, s:s, s?s, s?s!}", "request", &name, "guest", &wanted.guest,
+                    "device", &wanted.device, "port", &wanted.port) != 0) {
         return answer_error(peer, "attach takes \"guest\", and may take \"device\" and \"port\"");
     }
     if (peer->attached) {
         return answer_error(peer, "this connection has attached already; connect once more");
     }
     int result =
-        control->handlers.attach(control->context, guest, device, port, &fd, &peer->terminal, &why);
+        control->handlers.attach(control->context, &peer->who, &wanted, &fd, &peer->terminal, &why);
     if (result != BH_OK) {
         return answer_result(peer, result, why);
     }
@@ -203,14 +203,44 @@ static bool request_resize(struct control_peer *peer, json_t *request)
     return answer_ok(peer, -1);
 }
 
+static bool answer_modes(const struct control_peer *peer, const struct bh_control_modes *modes)
+{
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < modes->count; i++) {
+        (void)json_array_append_new(names, json_string(modes->names[i]));
+    }
+    json_t *answer = json_pack("{s:b, s:s, s:o}", "ok", 1, "mode", modes->now, "modes", names);
+    char *text = answer != NULL ? json_dumps(answer, 0) : NULL;
+    json_decref(answer);
+    if (text == NULL) {
+        return answer_error(peer, "no memory");
+    }
+    struct iovec whole = part(text);
+    bool sent = send_message(peer->watch.fd, &whole, 1, -1);
+    free(text);
+    return sent;
+}
+
+static bool request_mode(struct control_peer *peer, json_t *request)
+{
+    const char *name;
+    const char *wanted = NULL;
+    const char *why = NULL;
+    struct bh_control_modes modes = {.count = 0};
+    struct bh_control *control = peer->control;
+    if (json_unpack(request, "{s:s, s?s!}", "request", &name, "mode", &wanted) != 0) {
+        return answer_error(peer, "mode takes \"mode\", or nothing to ask which holds");
+    }
+    int result = control->handlers.mode(control->context, &peer->who, wanted, &modes, &why);
+    return result == BH_OK ? answer_modes(peer, &modes) : answer_result(peer, result, why);
+}
+
 static const struct {
     const char *name;
     bool (*serve)(struct control_peer *peer, json_t *request);
 } requests[] = {
-    {"status", request_status},
-    {"stop", request_stop},
-    {"attach", request_attach},
-    {"resize", request_resize},
+    {"status", request_status}, {"stop", request_stop}, {"attach", request_attach},
+    {"resize", request_resize}, {"mode", request_mode},
 };
 
 static bool serve(struct control_peer *peer, size_t length)
@@ -226,7 +256,7 @@ static bool serve(struct control_peer *peer, size_t length)
         }
     }
     if (!known) {
-        sent = answer_error(peer, "the request is one of status, stop, attach and resize");
+        sent = answer_error(peer, "the request is one of status, stop, attach, resize and mode");
     }
     json_decref(request);
     return sent;
@@ -256,13 +286,16 @@ static void peer_ready(struct bh_watch *watch)
 /* ------------------------------------------------------------------------------------------------
  * connections */
 
-/* Whether the peer is the same user, or root. */
-static bool peer_may(int fd)
+/* Whether the peer is the same user, or root; and who it is. */
+static bool peer_may(int fd, struct bh_control_who *who)
 {
-    struct ucred who;
-    socklen_t length = sizeof(who);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && length == sizeof(who) &&
-           (who.uid == geteuid() || who.uid == 0);
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || length != sizeof(peer)) {
+        return false;
+    }
+    *who = (struct bh_control_who){.pid = peer.pid, .uid = peer.uid};
+    return peer.uid == geteuid() || peer.uid == 0;
 }
 
 static struct control_peer *peer_free(struct bh_control *control)
@@ -278,7 +311,8 @@ static struct control_peer *peer_free(struct bh_control *control)
 static void peer_add(struct bh_control *control, int fd)
 {
     struct control_peer *peer = peer_free(control);
-    if (!peer_may(fd)) {
+    struct bh_control_who who;
+    if (!peer_may(fd, &who)) {
         (void)close(fd);
         return;
     }
@@ -288,6 +322,7 @@ static void peer_add(struct bh_control *control, int fd)
         return;
     }
     peer->watch.fd = fd;
+    peer->who = who;
     if (control->poller->ops->add(control->poller, &peer->watch) != BH_OK) {
         peer_close(peer);
     }

@@ -36,19 +36,32 @@ void bh_qemu_add(struct bh_qemu_command *command, const char *format, ...)
         return;
     }
     command->arguments[command->count] = text;
+    command->groups[command->count] = command->group;
     command->count++;
+}
+
+/* The name of a descriptor of a plan: "window-root", "device-root", "kernel". */
+static void plan_fd(struct bh_qemu_command *command, const char *kind, const char *name,
+                    char text[BH_QEMU_FD_TEXT])
+{
+    struct bh_qemu_planned *planned = &command->planned[command->fd_count];
+    planned->kind = kind;
+    (void)snprintf(planned->name, sizeof(planned->name), "%s", name[0] == '\0' ? kind : name);
+    (void)snprintf(text, BH_QEMU_FD_TEXT, "%c%s%c", BH_QEMU_PLAN_MARK, planned->name,
+                   BH_QEMU_PLAN_MARK);
+    command->fd_count++;
 }
 
 void bh_qemu_add_fd(struct bh_qemu_command *command, int fd, const char *kind, const char *name,
                     char text[BH_QEMU_FD_TEXT])
 {
     text[0] = '\0';
-    if (command->as_text) {
-        (void)snprintf(text, BH_QEMU_FD_TEXT, name[0] != '\0' ? "{%s %s}" : "{%s}", kind, name);
-        return;
-    }
     if (command->fd_count == BH_CHILD_FDS_MAX) {
         command->error = BH_LIMIT;
+        return;
+    }
+    if (command->as_plan) {
+        plan_fd(command, kind, name, text);
         return;
     }
     int number = FIRST_FD + (int)command->fd_count;
@@ -114,49 +127,62 @@ static void add_control(struct bh_qemu_command *command)
     }
 }
 
-static void add_machine(struct bh_qemu_command *command)
+static void add_processor(struct bh_qemu_command *command, bool kvm)
 {
-    const struct bh_guest *guest = guest_of(command);
-    bool arm = guest->arch.value == BH_ARCH_ARM64;
-    bool kvm = bh_qemu_uses_kvm(command->setup);
-    /* With one region no NUMA node is needed, and firmware sees a plain machine. */
-    const char *memory = command->setup->layout->region_count == 1u ? ",memory-backend=ram" : "";
-    bh_qemu_add(command, "-machine");
-    bh_qemu_add(command, "%s%s", arm ? "virt,gic-version=3" : "q35", memory);
+    bool arm = guest_of(command)->arch.value == BH_ARCH_ARM64;
     bh_qemu_add(command, "-accel");
     bh_qemu_add(command, "%s", kvm ? "kvm" : "tcg");
     bh_qemu_add(command, "-cpu");
     bh_qemu_add(command, "%s", kvm ? "host" : arm ? "cortex-a57" : "max");
-    bh_qemu_add(command, "-smp");
-    bh_qemu_add(command, "%" PRIu64, guest->cpus.value);
 }
 
-/* The name of a region as an object of QEMU. */
-static void region_name(const struct bh_qemu_command *command, uint32_t index, char name[64])
+static void add_machine(struct bh_qemu_command *command)
 {
-    const struct bh_layout_region *region = &command->setup->layout->regions[index];
+    const struct bh_guest *guest = guest_of(command);
+    bool arm = guest->arch.value == BH_ARCH_ARM64;
+    bool automatic = command->setup->platform->engine.accelerator.value == BH_ACCELERATOR_AUTO;
+    /* With one region no NUMA node is needed, and firmware sees a plain machine. */
+    const char *memory = command->setup->layout->region_count == 1u ? ",memory-backend=ram" : "";
+    bh_qemu_add(command, "-machine");
+    bh_qemu_add(command, "%s%s", arm ? "virt,gic-version=3" : "q35", memory);
+    if (!command->as_plan || !automatic) {
+        add_processor(command, bh_qemu_uses_kvm(command->setup));
+    }
+    bh_qemu_add(command, "-smp");
+    bh_qemu_add(command, "%" PRIu64, guest->cpus.value);
+    if (command->as_plan && automatic) {
+        command->group = BH_QEMU_KVM;
+        add_processor(command, true);
+        command->group = BH_QEMU_EMULATED;
+        add_processor(command, false);
+    }
+}
+
+void bh_qemu_region_name(const struct bh_layout *layout, uint32_t index, char name[BH_QEMU_FD_NAME])
+{
+    const struct bh_layout_region *region = &layout->regions[index];
     const char *kind = region->kind == BH_REGION_WINDOW ? "window" : "reserved";
     if (region->kind == BH_REGION_WINDOW || region->kind == BH_REGION_RESERVED) {
-        (void)snprintf(name, 64, "%s-%s", kind,
-                       guest_of(command)->devices[region->device].name.text);
+        (void)snprintf(name, BH_QEMU_FD_NAME, "%s-%s", kind,
+                       layout->guest->devices[region->device].name.text);
     } else {
-        (void)snprintf(name, 64, "ram");
+        (void)snprintf(name, BH_QEMU_FD_NAME, "ram");
     }
 }
 
 static void add_region(struct bh_qemu_command *command, uint32_t index)
 {
     const struct bh_layout_region *region = &command->setup->layout->regions[index];
-    char name[64];
+    char name[BH_QEMU_FD_NAME];
     char fd[BH_QEMU_FD_TEXT];
-    region_name(command, index, name);
+    bh_qemu_region_name(command->setup->layout, index, name);
     bh_qemu_add(command, "-object");
     /* What is reserved must be there, because memory has no gaps; nobody ever touches it. */
     if (region->kind == BH_REGION_PRIVATE || region->kind == BH_REGION_RESERVED) {
         bh_qemu_add(command, "memory-backend-ram,id=%s,size=%" PRIu64, name, region->size);
         return;
     }
-    bh_qemu_add_fd(command, command->as_text ? -1 : command->setup->region_fds[index], "memory",
+    bh_qemu_add_fd(command, command->as_plan ? -1 : command->setup->region_fds[index], "memory",
                    name, fd);
     bh_qemu_add(command,
                 "memory-backend-file,id=%s,size=%" PRIu64 ",mem-path=/proc/self/fd/%s,share=on",
@@ -177,8 +203,8 @@ static void add_memory(struct bh_qemu_command *command)
     }
     /* Nodes lie one after the other, in this order. All processors belong to the first. */
     for (uint32_t i = 0; layout->region_count > 1u && i < layout->region_count; i++) {
-        char name[64];
-        region_name(command, i, name);
+        char name[BH_QEMU_FD_NAME];
+        bh_qemu_region_name(layout, i, name);
         bh_qemu_add(command, "-numa");
         if (i == 0u) {
             bh_qemu_add(command, "node,nodeid=0,cpus=0-%" PRIu64 ",memdev=%s",
@@ -265,74 +291,23 @@ static void add_boot(struct bh_qemu_command *command)
 }
 
 int bh_qemu_command_make(struct bh_qemu_command *command, const struct bh_machine_setup *setup,
-                         const struct bh_qemu_fds *own, bool as_text)
+                         const struct bh_qemu_fds *own, bool as_plan)
 {
-    *command = (struct bh_qemu_command){.setup = setup, .own = own, .as_text = as_text};
-    add_process(command);
-    add_control(command);
-    add_machine(command);
-    add_memory(command);
-    add_boot(command);
-    bh_qemu_add_devices(command);
+    static void (*const parts[BH_QEMU_GROUPS])(struct bh_qemu_command *) = {
+        [BH_QEMU_PROCESS] = add_process, [BH_QEMU_CONTROL] = add_control,
+        [BH_QEMU_MACHINE] = add_machine, [BH_QEMU_MEMORY] = add_memory,
+        [BH_QEMU_BOOT] = add_boot,       [BH_QEMU_DEVICES] = bh_qemu_add_devices,
+    };
+    *command = (struct bh_qemu_command){.setup = setup, .own = own, .as_plan = as_plan};
+    for (uint32_t i = 0; i < BH_QEMU_GROUPS; i++) {
+        command->group = (enum bh_qemu_group)i;
+        if (parts[i] != NULL) {
+            parts[i](command);
+        }
+    }
     command->arguments[command->count] = NULL;
     if (command->error != BH_OK) {
         bh_qemu_command_finish(command);
     }
     return command->error;
-}
-
-/* ------------------------------------------------------------------------------------------------
- * as text */
-
-static bool is_plain(const char *text)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,.:/@%";
-    return text[0] != '\0' && text[strspn(text, plain)] == '\0';
-}
-
-static void write_quoted(FILE *to, const char *text)
-{
-    if (is_plain(text)) {
-        (void)fputs(text, to);
-        return;
-    }
-    (void)fputc('\'', to);
-    for (; *text != '\0'; text++) {
-        if (*text == '\'') {
-            (void)fputs("'\\''", to);
-        } else {
-            (void)fputc(*text, to);
-        }
-    }
-    (void)fputc('\'', to);
-}
-
-char *bh_machine_command_text(const struct bh_machine_setup *setup)
-{
-    static const struct bh_qemu_fds none = {-1, -1, -1};
-    struct bh_qemu_command command;
-    char *text = NULL;
-    size_t size = 0;
-    if (bh_qemu_command_make(&command, setup, &none, true) != BH_OK) {
-        return NULL;
-    }
-    FILE *to = open_memstream(&text, &size);
-    if (to != NULL) {
-        for (uint32_t i = 0; i < command.count; i++) {
-            /* An option and its value share a line. */
-            if (i > 0u) {
-                (void)fputs(command.arguments[i][0] == '-' ? " \\\n    " : " ", to);
-            }
-            write_quoted(to, command.arguments[i]);
-        }
-        (void)fputc('\n', to);
-        bool failed = ferror(to) != 0;
-        if (fclose(to) != 0 || failed) {
-            free(text);
-            text = NULL;
-        }
-    }
-    bh_qemu_command_finish(&command);
-    return text;
 }

@@ -57,13 +57,16 @@ static void add_device(struct bh_qemu_command *command, uint32_t index)
     uint32_t slot = setup->layout->slots[index];
     char fd[BH_QEMU_FD_TEXT];
     char options[OPTIONS_MAX];
+    char backend[BH_QEMU_FD_NAME];
 
     if (front_end->mmio == NULL) {
         /* Only `build` gets here, with what `run` refuses (the check `engine-device`). */
-        command->error = command->as_text ? command->error : BH_UNSUPPORTED;
+        command->error = command->as_plan ? command->error : BH_UNSUPPORTED;
         return;
     }
-    bh_qemu_add_fd(command, command->as_text ? -1 : setup->device_fds[index], "device", name, fd);
+    (void)snprintf(backend, sizeof(backend), "device-%s", name);
+    bh_qemu_add_fd(command, command->as_plan ? -1 : setup->device_fds[index], "device", backend,
+                   fd);
     bh_qemu_add(command, "-chardev");
     bh_qemu_add(command, "socket,id=backend-%s,fd=%s", name, fd);
     front_end->options(device, options);
@@ -90,7 +93,7 @@ void bh_qemu_add_devices(struct bh_qemu_command *command)
     const struct bh_guest *guest = setup->layout->guest;
     char fd[BH_QEMU_FD_TEXT];
 
-    bh_qemu_add_fd(command, command->as_text ? -1 : setup->uart_fd, "uart", "", fd);
+    bh_qemu_add_fd(command, command->as_plan ? -1 : setup->uart_fd, "uart", "", fd);
     bh_qemu_add(command, "-chardev");
     bh_qemu_add(command, "socket,id=uart,fd=%s", fd);
     bh_qemu_add(command, "-serial");

@@ -223,3 +223,21 @@ int bh_engine_find(struct bh_engine *engine, const struct bh_platform *platform,
     result = result == BH_OK ? check_version(&search) : result;
     return result == BH_OK ? check_kvm(&search) : result;
 }
+
+void bh_engine_oldest(struct bh_engine *engine, const struct bh_platform *platform,
+                      const struct bh_guest *guest)
+{
+    const char *given = platform->engine.program.text;
+    memset(engine, 0, sizeof(*engine));
+    (void)snprintf(engine->program, sizeof(engine->program), "%s",
+                   given != NULL ? given : targets[guest->arch.value].program);
+    engine->major = OLDEST_MAJOR;
+    engine->minor = OLDEST_MINOR;
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        if (guest->devices[i].type.value == BH_DEVICE_CONSOLE) {
+            engine->major = CONSOLE_MAJOR;
+            engine->minor = CONSOLE_MINOR;
+        }
+    }
+    engine->kvm = platform->engine.accelerator.value == BH_ACCELERATOR_KVM;
+}

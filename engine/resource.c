@@ -24,9 +24,22 @@
 #define LOCK_WAIT_MS  500u /* what was killed lets go of its locks within this time */
 #define LOCK_PAUSE_MS 20u
 
+struct attempt;
+
+/* How resources of a type are opened. */
+struct kind {
+    /* Their path in the definition; NULL: this version opens none of this type. */
+    const struct bh_text *(*path)(const struct bh_resource *resource);
+    int (*missing)(const struct attempt *attempt); /* nothing is at the path: says what to do */
+    /* Whether what is at the path may be opened. BH_OK, or an error, said. */
+    int (*check)(const struct attempt *attempt, const struct stat *status);
+    /* Whether what was opened is fit for use; NULL: it is. */
+    int (*check_open)(const struct attempt *attempt, int fd, const struct stat *status);
+};
+
 /* What is being opened, for the messages. */
 struct attempt {
-    const struct bh_resource *resource;
+    const struct kind *kind;
     const struct bh_text *text; /* the path as the definition has it */
     const char *path;           /* absolute */
     bool writable;
@@ -53,30 +66,12 @@ static const char *kind_name(mode_t mode)
     }
 }
 
-static int refuse_missing(const struct attempt *attempt)
-{
-    if (attempt->resource->type.value == BH_RESOURCE_DISK) {
-        bh_diagnostics_add(
-            attempt->diagnostics, BH_SEVERITY_ERROR, "resource-missing", attempt->text->at,
-            "there is no %s\ncreate it (an empty disk of 64 MiB: truncate -s 64M %s), "
-            "or correct the path",
-            attempt->path, attempt->path);
-    } else {
-        bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-missing",
-                           attempt->text->at,
-                           "there is no %s\nleave `source` out to use the kernel's generator, or "
-                           "correct the path",
-                           attempt->path);
-    }
-    return BH_GONE;
-}
-
 static int refuse_errno(const struct attempt *attempt, int number)
 {
     switch (number) {
     case ENOENT:
     case ENOTDIR:
-        return refuse_missing(attempt);
+        return attempt->kind->missing(attempt);
     case EACCES:
     case EPERM:
     case EROFS:
@@ -84,7 +79,8 @@ static int refuse_errno(const struct attempt *attempt, int number)
                            attempt->text->at, "%s may not be %s: %s\n%s", attempt->path,
                            attempt->writable ? "written" : "read", strerror(number),
                            attempt->writable
-                               ? "give this user the right to write it, or say `read-only: true`"
+                               ? "give this user the right to write it, or let the policy allow "
+                                 "nothing that writes"
                                : "give this user the right to read it");
         return BH_DENIED;
     case EMFILE:
@@ -102,33 +98,38 @@ static int refuse_errno(const struct attempt *attempt, int number)
     }
 }
 
-/* The back end would refuse it too, but later, and in its own words. */
-static int check_source(const struct attempt *attempt, const struct stat *status)
+/* It is of the wrong kind; `needs`: what this type needs. */
+static int refuse_kind(const struct attempt *attempt, const struct stat *status, const char *needs)
 {
-    const char *objection = bh_entropy_objection(status);
-    if (objection == NULL) {
-        return BH_OK;
-    }
     bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
-                       "%s %s\n"
-                       "leave `source` out to use the kernel's generator, or name a hardware "
-                       "source, such as /dev/hwrng",
-                       attempt->path, objection);
+                       "%s is %s\n%s", attempt->path, kind_name(status->st_mode), needs);
     return BH_INVALID;
 }
 
-static int check_kind(const struct attempt *attempt, const struct stat *status)
+/* ------------------------------------------------------------------------------------------------
+ * disks */
+
+static const struct bh_text *disk_path(const struct bh_resource *resource)
 {
-    mode_t mode = status->st_mode;
-    bool disk = attempt->resource->type.value == BH_RESOURCE_DISK;
-    if (disk ? S_ISREG(mode) || S_ISBLK(mode) : S_ISCHR(mode)) {
-        return disk ? BH_OK : check_source(attempt, status);
+    return &resource->image;
+}
+
+static int disk_missing(const struct attempt *attempt)
+{
+    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-missing",
+                       attempt->text->at,
+                       "there is no %s\ncreate it (an empty disk of 64 MiB: truncate -s 64M %s), "
+                       "or correct the path",
+                       attempt->path, attempt->path);
+    return BH_GONE;
+}
+
+static int disk_check(const struct attempt *attempt, const struct stat *status)
+{
+    if (S_ISREG(status->st_mode) || S_ISBLK(status->st_mode)) {
+        return BH_OK;
     }
-    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
-                       "%s is %s\n%s", attempt->path, kind_name(mode),
-                       disk ? "a disk needs a raw image file or a block device"
-                            : "an entropy source is a character device, such as /dev/hwrng");
-    return BH_INVALID;
+    return refuse_kind(attempt, status, "a disk needs a raw image file or a block device");
 }
 
 /* The lock that is in the way: F_UNLCK: none, or a file system without locks. Then the back end
@@ -161,7 +162,7 @@ static int check_lock(const struct attempt *attempt, int fd)
     return BH_STATE;
 }
 
-static int check_disk(const struct attempt *attempt, int fd, const struct stat *status)
+static int disk_check_open(const struct attempt *attempt, int fd, const struct stat *status)
 {
     uint64_t bytes = (uint64_t)status->st_size;
     if (S_ISBLK(status->st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) != 0) {
@@ -178,6 +179,56 @@ static int check_disk(const struct attempt *attempt, int fd, const struct stat *
     return check_lock(attempt, fd);
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * sources of entropy */
+
+static const struct bh_text *source_path(const struct bh_resource *resource)
+{
+    return &resource->source;
+}
+
+static int source_missing(const struct attempt *attempt)
+{
+    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-missing",
+                       attempt->text->at,
+                       "there is no %s\nleave `source` out to use the kernel's generator, or "
+                       "correct the path",
+                       attempt->path);
+    return BH_GONE;
+}
+
+/* The back end would refuse it too, but later, and in its own words. */
+static int check_source(const struct attempt *attempt, const struct stat *status)
+{
+    const char *objection = bh_entropy_objection(status);
+    if (objection == NULL) {
+        return BH_OK;
+    }
+    bh_diagnostics_add(attempt->diagnostics, BH_SEVERITY_ERROR, "resource-kind", attempt->text->at,
+                       "%s %s\n"
+                       "leave `source` out to use the kernel's generator, or name a hardware "
+                       "source, such as /dev/hwrng",
+                       attempt->path, objection);
+    return BH_INVALID;
+}
+
+static int source_check(const struct attempt *attempt, const struct stat *status)
+{
+    if (S_ISCHR(status->st_mode)) {
+        return check_source(attempt, status);
+    }
+    return refuse_kind(attempt, status,
+                       "an entropy source is a character device, such as /dev/hwrng");
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * all of them: a type without a line has no back end yet, and nothing of it is opened */
+
+static const struct kind kinds[BH_RESOURCE_TYPES] = {
+    [BH_RESOURCE_DISK] = {disk_path, disk_missing, disk_check, disk_check_open},
+    [BH_RESOURCE_ENTROPY] = {source_path, source_missing, source_check, NULL},
+};
+
 /* The kind is checked before and after: opening a pipe or a tape has effects. */
 static int open_checked(const struct attempt *attempt, struct bh_open_resource *resource)
 {
@@ -185,7 +236,7 @@ static int open_checked(const struct attempt *attempt, struct bh_open_resource *
     if (stat(attempt->path, &status) != 0) {
         return refuse_errno(attempt, errno);
     }
-    int result = check_kind(attempt, &status);
+    int result = attempt->kind->check(attempt, &status);
     if (result != BH_OK) {
         return result;
     }
@@ -197,10 +248,10 @@ static int open_checked(const struct attempt *attempt, struct bh_open_resource *
     if (fstat(fd, &status) != 0 || fcntl(fd, F_SETFL, 0) != 0) {
         result = refuse_errno(attempt, errno);
     } else {
-        result = check_kind(attempt, &status);
+        result = attempt->kind->check(attempt, &status);
     }
-    if (result == BH_OK && attempt->resource->type.value == BH_RESOURCE_DISK) {
-        result = check_disk(attempt, fd, &status);
+    if (result == BH_OK && attempt->kind->check_open != NULL) {
+        result = attempt->kind->check_open(attempt, fd, &status);
     }
     if (result != BH_OK) {
         (void)close(fd);
@@ -219,15 +270,16 @@ int bh_resource_open(struct bh_open_resource *resource, const struct bh_platform
     char path[PATH_MAX];
     const struct bh_resource *uses = device->uses;
     *resource = (struct bh_open_resource){.fd = -1, .device = device, .guest = guest->name.text};
-    if (uses == NULL) {
+    if (uses == NULL || kinds[uses->type.value].path == NULL) {
         return BH_OK;
     }
-    bool disk = uses->type.value == BH_RESOURCE_DISK;
+    resource->operations = bh_policy_operations(platform, guest, uses, BH_MODES_ALL);
+    resource->rights = bh_policy_rights(uses->type.value, resource->operations);
     const struct attempt attempt = {
-        .resource = uses,
-        .text = disk ? &uses->image : &uses->source,
+        .kind = &kinds[uses->type.value],
+        .text = kinds[uses->type.value].path(uses),
         .path = path,
-        .writable = disk && !uses->read_only.value,
+        .writable = (resource->rights & BH_RIGHT_WRITE) != 0u,
         .diagnostics = diagnostics,
     };
     if (attempt.text->text == NULL) {
@@ -250,16 +302,16 @@ static bool is_disk(const struct bh_open_resource *resource)
 bool bh_resource_clash(const struct bh_open_resource *a, const struct bh_open_resource *b)
 {
     return is_disk(a) && is_disk(b) && a->device_number == b->device_number &&
-           a->inode == b->inode &&
-           !(a->device->uses->read_only.value && b->device->uses->read_only.value);
+           a->inode == b->inode && ((a->rights | b->rights) & BH_RIGHT_WRITE) != 0u;
 }
 
 void bh_resource_clash_say(const struct bh_open_resource *a, const struct bh_open_resource *b,
                            struct bh_diagnostics *diagnostics)
 {
     bh_diagnostics_add(diagnostics, BH_SEVERITY_ERROR, "resource-twice", b->device->uses->image.at,
-                       "%s/%s and %s/%s are the same disk, and not both read-only\ngive each an "
-                       "image of its own, or say `read-only: true` for both",
+                       "%s/%s and %s/%s are the same disk, and the policy lets one of them write\n"
+                       "give each an image of its own, or let the policy allow both nothing that "
+                       "writes",
                        a->guest, a->device->name.text, b->guest, b->device->name.text);
 }
 

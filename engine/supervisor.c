@@ -29,6 +29,14 @@
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 #define SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
+static const char *signal_name(int number)
+{
+    if (number == SIGINT) {
+        return "SIGINT";
+    }
+    return number == SIGTERM ? "SIGTERM" : "SIGHUP";
+}
+
 uint64_t bh_supervisor_now(void)
 {
     struct timespec now;
@@ -122,6 +130,8 @@ void bh_supervisor_stop(struct bh_supervisor *supervisor)
 static void signal_received(void *context, int number)
 {
     struct bh_supervisor *supervisor = context;
+    bh_audit_add(&supervisor->audit, "stop-asked", "{s:n, s:s}", "guest", "signal",
+                 signal_name(number));
     /* A service manager may send SIGTERM twice; a Ctrl-C while the guests stop is somebody who does not
      * want to wait. */
     if (number != SIGINT || !supervisor->stopping) {
@@ -148,13 +158,13 @@ static void tick_expired(void *context)
     supervisor->output.restless = false;
     for (uint32_t g = 0; g < supervisor->platform->guest_count; g++) {
         struct bh_supervised *guest = &supervisor->guests[g];
-        bh_terminal_tick(&guest->uart);
+        bh_guest_terminal_tick(&guest->uart);
         bh_source_tick(&guest->engine_source);
         for (uint32_t d = 0; d < guest->guest->device_count; d++) {
             struct bh_backend *backend = &guest->backends[d];
             bh_source_tick(&backend->source);
             for (uint32_t t = 0; t < backend->terminal_count; t++) {
-                bh_terminal_tick(&backend->terminals[t]);
+                bh_guest_terminal_tick(&backend->terminals[t]);
             }
         }
     }
@@ -350,7 +360,7 @@ static enum bh_run_exit prepare_and_run(struct bh_supervisor *supervisor)
         bh_timer_arm(&supervisor->watchdog, supervisor->notify.watchdog_usecs / 2u,
                      supervisor->notify.watchdog_usecs / 2u);
     }
-    if (open_control(supervisor) != BH_OK) {
+    if (open_control(supervisor) != BH_OK || bh_supervisor_audit_open(supervisor) != BH_OK) {
         return BH_RUN_REFUSED;
     }
     result = bh_supervisor_prepare(supervisor);
@@ -367,6 +377,7 @@ enum bh_run_exit bh_supervisor_run(const struct bh_supervisor_setup *setup)
         .platform = setup->platform,
         .diagnostics = setup->diagnostics,
         .notify = {.fd = -1},
+        .audit = {.fd = -1},
         .started = bh_supervisor_now(),
     };
     /* A reader that goes away, or a file that may not grow, is an error of write, not an end. */
@@ -377,6 +388,7 @@ enum bh_run_exit bh_supervisor_run(const struct bh_supervisor_setup *setup)
     (void)sigaction(SIGPIPE, &ignore, &before);
     (void)sigaction(SIGXFSZ, &ignore, &before_size);
     enum bh_run_exit result = prepare_and_run(&supervisor);
+    bh_supervisor_audit_close(&supervisor, result);
     close_own(&supervisor);
     (void)sigaction(SIGXFSZ, &before_size, NULL);
     (void)sigaction(SIGPIPE, &before, NULL);

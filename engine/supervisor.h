@@ -21,6 +21,7 @@
 #ifndef ENGINE_SUPERVISOR_H
 #define ENGINE_SUPERVISOR_H
 
+#include "audit.h"
 #include "backend.h"
 #include "bulkhead/engine_control.h"
 #include "bulkhead/engine_machine.h"
@@ -30,7 +31,7 @@
 #include "terminal.h"
 #include "window.h"
 
-#define BH_ARCHES 2u
+#define BH_WHY_BYTES (128u + BH_MODES_MAX * (BH_NAME_MAX + 2u))
 
 enum bh_supervised_state {
     BH_SUPERVISED_STARTING,
@@ -63,7 +64,10 @@ struct bh_supervised {
     struct bh_window windows[BH_REGIONS_MAX]; /* of each region; size 0: private */
     struct bh_backend *backends;              /* one for each device */
 
-    struct bh_terminal uart;
+    bool let_go;      /* its engine has taken up its devices: every back end serves */
+    bool mode_untold; /* the mode changed before that */
+
+    struct bh_guest_terminal uart;
     struct bh_words words;
     const struct bh_engine *engine;
     struct bh_machine *machine;
@@ -94,6 +98,9 @@ struct bh_supervisor {
     bool timers_made;
     bool tick_armed;
     struct bh_control *control;
+    char why[BH_WHY_BYTES]; /* an answer of the control */
+    struct bh_audit audit;
+    uint32_t mode; /* in platform->modes */
     struct bh_engine engines[BH_ARCHES];
     struct bh_supervised *guests; /* one for each of the platform */
     uint64_t started;             /* milliseconds of the monotonic clock */
@@ -129,8 +136,8 @@ void bh_supervised_label(const struct bh_supervised *guest, const char *device, 
 int bh_supervised_make_timers(struct bh_supervised *guest);
 void bh_supervised_finish_timers(struct bh_supervised *guest);
 
-/* Starts its back ends. BH_OK; an error is in the diagnostics. */
-int bh_supervised_start_backends(struct bh_supervised *guest);
+/* As bh_backend_setup.on_end; the context is the guest. */
+void bh_supervised_backend_ended(void *context, struct bh_backend *backend);
 
 /* Starts its engine. A failure is the guest's failure. */
 void bh_supervised_start_engine(struct bh_supervised *guest);
@@ -148,6 +155,12 @@ bool bh_supervised_has_kvm(const struct bh_supervised *guest);
 const char *bh_supervised_state_name(const struct bh_supervised *guest);
 
 /* ------------------------------------------------------------------------------------------------
+ * supervisor_backends.c */
+
+/* Starts its back ends. BH_OK; an error is in the diagnostics. */
+int bh_supervised_start_backends(struct bh_supervised *guest);
+
+/* ------------------------------------------------------------------------------------------------
  * supervisor.c */
 
 /* The state of a guest has changed: is the platform ready, in a hurry, is the run over? */
@@ -159,9 +172,49 @@ void bh_supervisor_stop(struct bh_supervisor *supervisor);
 uint64_t bh_supervisor_now(void); /* milliseconds */
 
 /* ------------------------------------------------------------------------------------------------
+ * supervisor_mode.c: the vehicle mode, and what it lets back ends do */
+
+/* The name of the mode that holds. */
+const char *bh_supervisor_mode(const struct bh_supervisor *supervisor);
+/* Of all modes, in the order of the definition. NULL: no memory. */
+json_t *bh_supervisor_mode_names(const struct bh_supervisor *supervisor);
+
+/* Makes the page of a back end that has a resource. BH_OK; BH_LIMIT: its policy has too many
+ * ranges; or as bh_filter_create. */
+int bh_supervised_make_page(struct bh_supervised *guest, struct bh_backend *backend);
+
+/* Tells its back ends that their pages have changed; later, if it is starting. */
+void bh_supervised_tell_mode(struct bh_supervised *guest);
+
+/* As bh_control_handlers.mode. */
+int bh_supervisor_mode_asked(void *context, const struct bh_control_who *who, const char *wanted,
+                             struct bh_control_modes *modes, const char **why);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_audit.c: the entries of the audit log (audit.h) */
+
+/* Opens it and notes the start. BH_OK; an error is in the diagnostics. */
+int bh_supervisor_audit_open(struct bh_supervisor *supervisor);
+/* Notes the end of the run, and closes it. */
+void bh_supervisor_audit_close(struct bh_supervisor *supervisor, enum bh_run_exit result);
+
+void bh_supervised_audit_state(const struct bh_supervised *guest);
+void bh_supervised_audit_started(const struct bh_supervised *guest,
+                                 const struct bh_backend *backend);
+void bh_supervised_audit_left_out(const struct bh_supervised *guest,
+                                  const struct bh_device_definition *device);
+void bh_supervised_audit_ended(const struct bh_supervised *guest, const struct bh_backend *backend);
+void bh_supervised_audit_refused(const struct bh_supervised *guest,
+                                 const struct bh_backend *backend, const char *text);
+
+/* ------------------------------------------------------------------------------------------------
  * supervisor_control.c, supervisor_status.c: what the control socket asks for */
 
 extern const struct bh_control_handlers bh_supervisor_handlers;
-char *bh_supervisor_status(void *context);
+char *bh_supervisor_status(void *context, const char *guest, const char **why);
+
+/* By name; NULL: there is none, and *why says what to do. */
+struct bh_supervised *bh_supervisor_guest(struct bh_supervisor *supervisor, const char *name,
+                                          const char **why);
 
 #endif

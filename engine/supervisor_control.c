@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What other programs ask of a running platform: stop, attach, resize (status:
- * supervisor_status.c). Names come from a peer: they are compared, and nothing else.
+ * supervisor_status.c; mode: supervisor_mode.c). Who stopped something or has a terminal is noted in
+ * the audit log. Names come from a peer: they are compared, and nothing else.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -16,32 +17,36 @@
 #define PART_MASK    0xffu
 #define DEVICE_UART  0xffu /* no device: BH_DEVICES_MAX is less */
 
-static const char no_guest[] =
-    "this platform has no such guest: `bulkhead status` lists its guests";
-
-static struct bh_supervised *find_guest(struct bh_supervisor *supervisor, const char *name)
+struct bh_supervised *bh_supervisor_guest(struct bh_supervisor *supervisor, const char *name,
+                                          const char **why)
 {
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         if (strcmp(supervisor->guests[i].guest->name.text, name) == 0) {
             return &supervisor->guests[i];
         }
     }
+    *why = "this platform has no such guest: `bulkhead status` lists its guests";
     return NULL;
 }
 
-static int stop_asked(void *context, const char *name, const char **why)
+static int stop_asked(void *context, const struct bh_control_who *who, const char *name,
+                      const char **why)
 {
     struct bh_supervisor *supervisor = context;
-    if (name == NULL) {
+    struct bh_supervised *guest = NULL;
+    if (name != NULL) {
+        guest = bh_supervisor_guest(supervisor, name, why);
+        if (guest == NULL) {
+            return BH_GONE;
+        }
+    }
+    bh_audit_add(&supervisor->audit, "stop-asked", "{s:s?, s:i, s:i}", "guest", name, "pid",
+                 (int)who->pid, "uid", (int)who->uid);
+    if (guest != NULL) {
+        bh_supervised_stop(guest);
+    } else {
         bh_supervisor_stop(supervisor);
-        return BH_OK;
     }
-    struct bh_supervised *guest = find_guest(supervisor, name);
-    if (guest == NULL) {
-        *why = no_guest;
-        return BH_GONE;
-    }
-    bh_supervised_stop(guest);
     return BH_OK;
 }
 
@@ -76,12 +81,13 @@ static uint32_t find_port(const struct bh_device_definition *device, const char 
     return BH_PORTS_MAX + 1u;
 }
 
-static struct bh_terminal *find_terminal(struct bh_supervised *guest, const char *device_name,
-                                         const char *port_name, uint32_t *number, const char **why)
+static struct bh_guest_terminal *find_terminal(struct bh_supervised *guest, const char *device_name,
+                                               const char *port_name, uint32_t *number,
+                                               const char **why)
 {
     uint32_t device = find_device(guest, device_name);
     uint32_t port = 0;
-    struct bh_terminal *terminal = &guest->uart;
+    struct bh_guest_terminal *terminal = &guest->uart;
     if (device == DEVICE_UART && port_name != NULL) {
         *why = "a UART has no ports: leave the port out";
         return NULL;
@@ -109,25 +115,30 @@ static struct bh_terminal *find_terminal(struct bh_supervised *guest, const char
     return terminal;
 }
 
-static int attach_asked(void *context, const char *guest_name, const char *device, const char *port,
-                        int *fd, uint32_t *number, const char **why)
+static int attach_asked(void *context, const struct bh_control_who *who,
+                        const struct bh_control_terminal *wanted, int *fd, uint32_t *number,
+                        const char **why)
 {
     struct bh_supervisor *supervisor = context;
-    struct bh_supervised *guest = find_guest(supervisor, guest_name);
+    struct bh_supervised *guest = bh_supervisor_guest(supervisor, wanted->guest, why);
     if (guest == NULL) {
-        *why = no_guest;
         return BH_GONE;
     }
-    struct bh_terminal *terminal = find_terminal(guest, device, port, number, why);
+    struct bh_guest_terminal *terminal =
+        find_terminal(guest, wanted->device, wanted->port, number, why);
     if (terminal == NULL) {
         return BH_GONE;
     }
-    int result = bh_terminal_attach(terminal, fd);
-    if (result == BH_STATE) {
+    int result = bh_guest_terminal_attach(terminal, fd);
+    if (result == BH_OK) {
+        bh_audit_add(&supervisor->audit, "attached", "{s:s, s:s, s:s?, s:i, s:i}", "guest",
+                     wanted->guest, "device", terminal->device, "port", terminal->port, "pid",
+                     (int)who->pid, "uid", (int)who->uid);
+    } else if (result == BH_STATE) {
         *why = "somebody is attached to this terminal: let them detach first";
     } else if (result == BH_GONE) {
         *why = "this guest has ended: run the platform again";
-    } else if (result != BH_OK) {
+    } else {
         *why = "the platform's process has no descriptor left: raise its limit (ulimit -n)";
     }
     return result;
@@ -143,7 +154,7 @@ static void resize_asked(void *context, uint32_t number, uint16_t rows, uint16_t
         return; /* has no size */
     }
     struct bh_backend *backend = &guest->backends[device];
-    if (bh_terminal_resize(&backend->terminals[number & PART_MASK], rows, columns) &&
+    if (bh_guest_terminal_resize(&backend->terminals[number & PART_MASK], rows, columns) &&
         bh_backend_runs(backend)) {
         bh_child_signal(&backend->child, SIGWINCH);
     }
@@ -154,4 +165,5 @@ const struct bh_control_handlers bh_supervisor_handlers = {
     .stop = stop_asked,
     .attach = attach_asked,
     .resize = resize_asked,
+    .mode = bh_supervisor_mode_asked,
 };

@@ -46,6 +46,13 @@ const char *bh_supervised_state_name(const struct bh_supervised *guest)
     return names[guest->state];
 }
 
+/* What `detail` says belongs to the state. */
+static void enter(struct bh_supervised *guest, enum bh_supervised_state state)
+{
+    guest->state = state;
+    bh_supervised_audit_state(guest);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * failure and end */
 
@@ -60,12 +67,12 @@ static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const ch
     if (is_over(guest)) {
         return;
     }
-    guest->state = BH_SUPERVISED_FAILED;
     guest->failure = failure;
     guest->advice = advice;
     va_start(arguments, format);
     (void)vsnprintf(guest->detail, sizeof(guest->detail), format, arguments);
     va_end(arguments);
+    enter(guest, BH_SUPERVISED_FAILED);
     if (guest->supervisor->failure == BH_RUN_OK) {
         guest->supervisor->failure = failure;
     }
@@ -133,10 +140,10 @@ static void settle(struct bh_task *task)
     bh_timer_arm(&guest->deadline, 0, 0);
     bh_timer_arm(&guest->doubt, 0, 0);
     bh_source_finish(&guest->engine_source);
-    bh_terminal_finish(&guest->uart);
+    bh_guest_terminal_finish(&guest->uart);
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
         for (uint32_t t = 0; t < guest->backends[i].terminal_count; t++) {
-            bh_terminal_finish(&guest->backends[i].terminals[t]);
+            bh_guest_terminal_finish(&guest->backends[i].terminals[t]);
         }
     }
     bh_machine_destroy(guest->machine);
@@ -172,10 +179,11 @@ static void doubt_expired(void *context)
     }
 }
 
-static void backend_ended(void *context, struct bh_backend *backend)
+void bh_supervised_backend_ended(void *context, struct bh_backend *backend)
 {
     struct bh_supervised *guest = context;
     struct bh_poller *poller = &guest->supervisor->loop.poller;
+    bh_supervised_audit_ended(guest, backend);
     if (!is_over(guest) && !guest->machine_ended) {
         if (backend->status == 0 && guest->machine != NULL) {
             guest->doubtful = guest->doubtful != NULL ? guest->doubtful : backend;
@@ -187,41 +195,6 @@ static void backend_ended(void *context, struct bh_backend *backend)
     poller->ops->post(poller, &guest->settle);
 }
 
-static const char *start_advice(int error)
-{
-    if (error == BH_INVALID || error == BH_GONE || error == BH_DENIED) {
-        return "it is no program that this host runs: install all of Bulkhead's programs again";
-    }
-    return "raise this user's limits of open files and processes (ulimit -n, ulimit -u)";
-}
-
-int bh_supervised_start_backends(struct bh_supervised *guest)
-{
-    struct bh_supervisor *supervisor = guest->supervisor;
-    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
-        struct bh_backend *backend = &guest->backends[i];
-        char label[BH_OUTPUT_LABEL_MAX];
-        bh_supervised_label(guest, backend->device->name.text, NULL, label, sizeof(label));
-        const struct bh_backend_setup setup = {
-            .poller = &supervisor->loop.poller,
-            .output = &supervisor->output,
-            .daemons = supervisor->setup->daemons,
-            .label = label,
-            .colour = guest->colour,
-            .on_end = backend_ended,
-            .context = guest,
-        };
-        int result = bh_backend_start(backend, &setup);
-        if (result != BH_OK) {
-            bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "backend-start",
-                               backend->device->type.at, "%s: %s cannot be started: %s\n%s", label,
-                               backend->program, bh_error_name(result), start_advice(result));
-            return result;
-        }
-    }
-    return BH_OK;
-}
-
 /* ------------------------------------------------------------------------------------------------
  * the engine */
 
@@ -231,10 +204,23 @@ bool bh_supervised_has_kvm(const struct bh_supervised *guest)
            guest->supervisor->platform->engine.accelerator.value != BH_ACCELERATOR_TCG;
 }
 
+static uint32_t device_count(const struct bh_guest *guest)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        count += guest->devices[i].left_out ? 0u : 1u;
+    }
+    return count;
+}
+
 static void now_running(struct bh_supervised *guest)
 {
     const char *name = guest->guest->name.text;
-    uint32_t devices = guest->guest->device_count;
+    uint32_t devices = device_count(guest->guest);
+    guest->let_go = true;
+    if (guest->mode_untold) {
+        bh_supervised_tell_mode(guest);
+    }
     if (guest->state == BH_SUPERVISED_STOPPING) {
         (void)bh_machine_shut_down(guest->machine);
         return;
@@ -242,7 +228,7 @@ static void now_running(struct bh_supervised *guest)
     if (guest->state != BH_SUPERVISED_STARTING) {
         return;
     }
-    guest->state = BH_SUPERVISED_RUNNING;
+    enter(guest, BH_SUPERVISED_RUNNING);
     bh_output_say(&guest->supervisor->output, "%s: runs (QEMU %u.%u, %s; %u device%s)", name,
                   guest->engine->major, guest->engine->minor,
                   bh_supervised_has_kvm(guest) ? "KVM" : "TCG", devices, devices == 1u ? "" : "s");
@@ -254,7 +240,7 @@ static void powered_off(struct bh_supervised *guest)
     if (!is_over(guest)) {
         (void)snprintf(guest->detail, sizeof(guest->detail), "%s",
                        guest->state == BH_SUPERVISED_STOPPING ? "shut down" : "shut itself down");
-        guest->state = BH_SUPERVISED_STOPPED;
+        enter(guest, BH_SUPERVISED_STOPPED);
         bh_timer_arm(&guest->deadline, DRAIN_USECS, 0); /* its engine should end now */
     }
 }
@@ -372,6 +358,9 @@ void bh_supervised_start_engine(struct bh_supervised *guest)
         .event = machine_event,
         .context = guest,
     };
+    if (guest->state == BH_SUPERVISED_STARTING) {
+        bh_supervised_audit_state(guest);
+    }
     int result = is_over(guest) ? BH_STATE : bh_machine_create(&guest->machine, &setup);
     if (output_fd >= 0) {
         (void)close(output_fd);
@@ -426,7 +415,7 @@ void bh_supervised_stop(struct bh_supervised *guest)
     if (guest->state != BH_SUPERVISED_STARTING && guest->state != BH_SUPERVISED_RUNNING) {
         return;
     }
-    guest->state = BH_SUPERVISED_STOPPING;
+    enter(guest, BH_SUPERVISED_STOPPING);
     guest->stop_until = bh_supervisor_now() + guest->guest->stop_within.value;
     if (guest->machine != NULL && !guest->machine_ended) {
         (void)bh_machine_shut_down(guest->machine);

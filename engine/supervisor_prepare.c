@@ -50,8 +50,9 @@ static void prepare_windows(struct bh_supervised *guest)
         const struct bh_layout_region *region = &guest->layout.regions[i];
         char name[128];
         char label[BH_OUTPUT_LABEL_MAX];
-        if (region->kind == BH_REGION_PRIVATE) {
-            continue;
+        if (region->kind == BH_REGION_PRIVATE ||
+            (region->kind == BH_REGION_WINDOW && guest->guest->devices[region->device].left_out)) {
+            continue; /* nobody has a descriptor of it */
         }
         bh_supervised_label(guest,
                             region->kind == BH_REGION_WINDOW
@@ -77,7 +78,8 @@ static void prepare_memory(struct bh_supervised *guest)
     }
     guest->images_open = true;
     if (bh_layout_make(&guest->layout, guest->guest, &guest->images, supervisor->diagnostics) !=
-        BH_OK) {
+            BH_OK ||
+        bh_machine_can_place(&guest->layout, supervisor->diagnostics) != BH_OK) {
         return;
     }
     if (guest->layout.tree.size != 0u) {
@@ -93,14 +95,14 @@ static void prepare_memory(struct bh_supervised *guest)
 /* ------------------------------------------------------------------------------------------------
  * devices */
 
-static int make_terminal(struct bh_supervised *guest, struct bh_terminal *terminal,
+static int make_terminal(struct bh_supervised *guest, struct bh_guest_terminal *terminal,
                          const char *device, const char *port, bool is_first, bool is_pty)
 {
     struct bh_supervisor *supervisor = guest->supervisor;
     char label[BH_OUTPUT_LABEL_MAX];
     bh_supervised_label(guest, is_first ? NULL : device, is_first ? NULL : port, label,
                         sizeof(label));
-    const struct bh_terminal_setup setup = {
+    const struct bh_guest_terminal_setup setup = {
         .poller = &supervisor->loop.poller,
         .output = &supervisor->output,
         .device = device,
@@ -110,7 +112,7 @@ static int make_terminal(struct bh_supervised *guest, struct bh_terminal *termin
         .words = &guest->words,
         .is_pty = is_pty,
     };
-    return bh_terminal_init(terminal, &setup);
+    return bh_guest_terminal_init(terminal, &setup);
 }
 
 static int prepare_ports(struct bh_supervised *guest, struct bh_backend *backend, bool is_first)
@@ -148,16 +150,42 @@ static void check_program(const struct bh_supervised *guest,
     }
 }
 
-static void prepare_devices(struct bh_supervised *guest)
+static void prepare_page(struct bh_supervised *guest, struct bh_backend *backend)
+{
+    int result = bh_supervised_make_page(guest, backend);
+    if (result == BH_UNSUPPORTED) {
+        bh_diagnostics_add(guest->supervisor->diagnostics, BH_SEVERITY_ERROR, host_limit,
+                           backend->device->name.at,
+                           "%s/%s: what it may do cannot be told to its back end: this kernel has "
+                           "no memory that others can only read\n"
+                           "run it on Linux 5.1 or newer",
+                           guest->guest->name.text, backend->device->name.text);
+    } else if (result != BH_OK) {
+        refuse_limit(guest, "the page that says what a back end may do", result);
+    }
+}
+
+static void prepare_device(struct bh_supervised *guest, struct bh_backend *backend)
 {
     struct bh_supervisor *supervisor = guest->supervisor;
+    check_program(guest, backend->device);
+    (void)bh_resource_open(&backend->resource, supervisor->platform, guest->guest, backend->device,
+                           supervisor->diagnostics); /* what is wrong is in the diagnostics */
+    if (backend->device->uses != NULL) {
+        prepare_page(guest, backend);
+    }
+}
+
+static void prepare_devices(struct bh_supervised *guest)
+{
     bool have_terminal = false;
     int result = BH_OK;
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
         struct bh_backend *backend = &guest->backends[i];
-        check_program(guest, backend->device);
-        (void)bh_resource_open(&backend->resource, supervisor->platform, guest->guest,
-                               backend->device, supervisor->diagnostics);
+        if (backend->device->left_out) {
+            continue;
+        }
+        prepare_device(guest, backend);
         if (backend->device->type.value == BH_DEVICE_CONSOLE && result == BH_OK) {
             result = prepare_ports(guest, backend, !have_terminal);
             have_terminal = true;
@@ -189,6 +217,7 @@ static int prepare_guest(struct bh_supervised *guest)
         backend->front_fd = -1;
         backend->back_fd = -1;
         backend->resource.fd = -1;
+        backend->filter.fd = -1;
     }
     prepare_memory(guest);
     prepare_devices(guest);
@@ -286,7 +315,7 @@ void bh_supervised_let_go(struct bh_supervised *guest)
             backend->front_fd = -1;
         }
     }
-    bh_terminal_handed(&guest->uart);
+    bh_guest_terminal_handed(&guest->uart);
     if (guest->images_open) {
         bh_boot_images_close(&guest->images);
         guest->images_open = false;
@@ -307,7 +336,7 @@ void bh_supervised_finish(struct bh_supervised *guest)
         bh_backend_finish(&guest->backends[i]);
     }
     bh_source_finish(&guest->engine_source);
-    bh_terminal_finish(&guest->uart);
+    bh_guest_terminal_finish(&guest->uart);
     bh_supervised_finish_timers(guest);
     free(guest->backends);
     guest->backends = NULL;

@@ -19,13 +19,21 @@
 /* What the control socket puts around it. */
 #define TEXT_MAX (BH_CONTROL_BYTES_MAX - 64u)
 
+/* How much is told: as much as a message has room for. */
+enum detail {
+    DETAIL_ALL,
+    DETAIL_NO_NAMES,   /* without "mapped_windows" */
+    DETAIL_NO_DEVICES, /* and without "devices" */
+    DETAILS,
+};
+
 /* All windows of the platform, and whose they are. */
 struct all_windows {
     struct bh_window windows[WINDOWS_MAX];
     uint64_t bytes[WINDOWS_MAX]; /* mapped by the process that is looked at */
     char names[WINDOWS_MAX][BH_OUTPUT_LABEL_MAX];
     size_t count;
-    bool named; /* "mapped_windows" has a place in the message */
+    enum detail detail;
 };
 
 static void collect_windows(const struct bh_supervisor *supervisor, struct all_windows *all)
@@ -52,7 +60,7 @@ static void collect_windows(const struct bh_supervisor *supervisor, struct all_w
 /* Sets "mapped" and "mapped_windows". */
 static int set_mapped(json_t *object, const struct bh_backend *backend, struct all_windows *all)
 {
-    json_t *names = all->named ? json_array() : NULL;
+    json_t *names = all->detail == DETAIL_ALL ? json_array() : NULL;
     uint64_t sum = 0;
     bool known = bh_backend_runs(backend) && bh_window_mapped(backend->child.pid, all->windows,
                                                               all->bytes, all->count) == BH_OK;
@@ -64,11 +72,15 @@ static int set_mapped(json_t *object, const struct bh_backend *backend, struct a
     }
     int result =
         json_object_set_new(object, "mapped", known ? json_integer((json_int_t)sum) : json_null());
-    return all->named ? result | json_object_set_new(object, "mapped_windows", names) : result;
+    return all->detail == DETAIL_ALL ? result | json_object_set_new(object, "mapped_windows", names)
+                                     : result;
 }
 
 static const char *backend_state(const struct bh_backend *backend)
 {
+    if (backend->device->left_out) {
+        return "left out";
+    }
     if (!backend->started) {
         return "starting";
     }
@@ -111,28 +123,34 @@ static json_t *memory_status(const struct bh_supervised *guest)
                      (json_int_t)shared_bytes);
 }
 
+/* NULL: they are left out. */
+static json_t *devices_status(const struct bh_supervised *guest, struct all_windows *all)
+{
+    json_t *devices = all->detail != DETAIL_NO_DEVICES ? json_array() : NULL;
+    for (uint32_t i = 0; devices != NULL && i < guest->guest->device_count; i++) {
+        if (json_array_append_new(devices, device_status(guest, i, all)) != 0) {
+            json_decref(devices);
+            devices = NULL;
+        }
+    }
+    return devices;
+}
+
 static json_t *guest_status(const struct bh_supervised *guest, struct all_windows *all)
 {
     char engine[32] = "";
-    json_t *devices = json_array();
     if (guest->engine != NULL) {
         (void)snprintf(engine, sizeof(engine), "QEMU %u.%u", guest->engine->major,
                        guest->engine->minor);
     }
-    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
-        if (json_array_append_new(devices, device_status(guest, i, all)) != 0) {
-            json_decref(devices);
-            return NULL;
-        }
-    }
     pid_t pid =
         guest->machine != NULL && !guest->machine_ended ? bh_machine_pid(guest->machine) : 0;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name",
-                     guest->guest->name.text, "criticality",
-                     bh_criticality_name(guest->guest->criticality.value), "state",
-                     bh_supervised_state_name(guest), "detail", guest->detail, "engine", engine,
-                     "accelerator", bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid,
-                     "memory", memory_status(guest), "devices", devices);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:o, s:o*}", "name", guest->guest->name.text,
+        "criticality", bh_criticality_name(guest->guest->criticality.value), "state",
+        bh_supervised_state_name(guest), "detail", bh_audit_text(guest->detail), "engine", engine,
+        "accelerator", bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid, "memory",
+        memory_status(guest), "devices", devices_status(guest, all));
 }
 
 static const char *platform_state(const struct bh_supervisor *supervisor)
@@ -148,53 +166,64 @@ static const char *platform_state(const struct bh_supervisor *supervisor)
     return "running";
 }
 
-/* A path need not be UTF-8, as a JSON text must. */
-static json_t *path_text(const char *path)
+static json_t *audit_status(const struct bh_supervisor *supervisor)
 {
-    char ascii[4096];
-    json_t *text = json_string(path);
-    if (text != NULL) {
-        return text;
-    }
-    (void)snprintf(ascii, sizeof(ascii), "%s", path);
-    for (size_t i = 0; ascii[i] != '\0'; i++) {
-        if ((unsigned char)ascii[i] >= 0x80u) {
-            ascii[i] = '?';
-        }
-    }
-    return json_string(ascii);
+    char path[PATH_MAX + sizeof(BH_AUDIT_FILE) + 1u];
+    (void)snprintf(path, sizeof(path), "%s/" BH_AUDIT_FILE, supervisor->setup->state->path);
+    return json_pack("{s:o, s:I}", "path", bh_audit_text(path), "lost",
+                     (json_int_t)supervisor->audit.lost);
 }
 
-static char *status_text(const struct bh_supervisor *supervisor, bool named)
+/* `only` NULL: all guests. */
+static json_t *guests_status(const struct bh_supervisor *supervisor,
+                             const struct bh_supervised *only, struct all_windows *all)
 {
-    struct all_windows *all = calloc(1, sizeof(*all));
     json_t *guests = json_array();
-    if (all == NULL) {
-        json_decref(guests);
-        return NULL;
-    }
-    all->named = named;
-    collect_windows(supervisor, all);
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
-        (void)json_array_append_new(guests, guest_status(&supervisor->guests[i], all));
+        const struct bh_supervised *guest = &supervisor->guests[i];
+        if (only == NULL || only == guest) {
+            (void)json_array_append_new(guests, guest_status(guest, all));
+        }
     }
-    free(all);
+    return guests;
+}
+
+static char *status_text(const struct bh_supervisor *supervisor, const struct bh_supervised *only,
+                         struct all_windows *all)
+{
     json_t *status = json_pack(
-        "{s:s, s:i, s:o, s:s, s:I, s:o}", "platform", supervisor->platform->name.text, "pid",
-        (int)getpid(), "definition", path_text(supervisor->platform->files[0].path), "state",
-        platform_state(supervisor), "since_ms",
-        (json_int_t)(bh_supervisor_now() - supervisor->started), "guests", guests);
+        "{s:s, s:i, s:o, s:s, s:I, s:s, s:o, s:o, s:o}", "platform",
+        supervisor->platform->name.text, "pid", (int)getpid(), "definition",
+        bh_audit_text(supervisor->platform->files[0].path), "state", platform_state(supervisor),
+        "since_ms", (json_int_t)(bh_supervisor_now() - supervisor->started), "mode",
+        bh_supervisor_mode(supervisor), "modes", bh_supervisor_mode_names(supervisor), "audit",
+        audit_status(supervisor), "guests", guests_status(supervisor, only, all));
     char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
     json_decref(status);
     return text;
 }
 
-char *bh_supervisor_status(void *context)
+char *bh_supervisor_status(void *context, const char *guest, const char **why)
 {
-    char *text = status_text(context, true);
-    if (text == NULL || strlen(text) <= TEXT_MAX) {
-        return text;
+    struct bh_supervisor *supervisor = context;
+    const struct bh_supervised *only = NULL;
+    char *text = NULL;
+    if (guest != NULL) {
+        only = bh_supervisor_guest(supervisor, guest, why);
+        if (only == NULL) {
+            return NULL;
+        }
     }
-    free(text);
-    return status_text(context, false);
+    struct all_windows *all = calloc(1, sizeof(*all));
+    if (all == NULL) {
+        return NULL;
+    }
+    collect_windows(supervisor, all);
+    do {
+        free(text);
+        text = status_text(supervisor, only, all);
+        all->detail++;
+    } while (text != NULL && strlen(text) > TEXT_MAX && all->detail < DETAILS);
+    free(all);
+    return text;
 }

@@ -80,7 +80,7 @@ static int open_pair(int fds[2])
 /* ------------------------------------------------------------------------------------------------
  * the attachment */
 
-static void detach(struct bh_terminal *terminal)
+static void detach(struct bh_guest_terminal *terminal)
 {
     if (!terminal->attached) {
         return;
@@ -94,7 +94,7 @@ static void detach(struct bh_terminal *terminal)
 }
 
 /* The peer is read only while all of it could go to the guest. */
-static void update_peer(struct bh_terminal *terminal)
+static void update_peer(struct bh_guest_terminal *terminal)
 {
     struct bh_poller *poller = terminal->poller;
     if (!terminal->attached) {
@@ -109,7 +109,7 @@ static void update_peer(struct bh_terminal *terminal)
 
 static void peer_ready(struct bh_watch *watch)
 {
-    struct bh_terminal *terminal = watch->context;
+    struct bh_guest_terminal *terminal = watch->context;
     uint8_t bytes[BH_TERMINAL_INPUT];
     ssize_t count = read(watch->fd, bytes, bh_outflow_free(&terminal->to_guest));
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -130,7 +130,7 @@ static void guest_took(void *context)
 
 static void peer_took(void *context)
 {
-    struct bh_terminal *terminal = context;
+    struct bh_guest_terminal *terminal = context;
     terminal->peer_waits = 0;
     if (bh_outflow_free(&terminal->to_peer) >= BH_OUTPUT_READ) {
         bh_source_hold(&terminal->source, false);
@@ -139,7 +139,7 @@ static void peer_took(void *context)
 
 static void guest_bytes(void *context, const uint8_t *bytes, size_t count)
 {
-    struct bh_terminal *terminal = context;
+    struct bh_guest_terminal *terminal = context;
     if (!terminal->attached) {
         return;
     }
@@ -151,7 +151,7 @@ static void guest_bytes(void *context, const uint8_t *bytes, size_t count)
     }
 }
 
-int bh_terminal_attach(struct bh_terminal *terminal, int *fd)
+int bh_guest_terminal_attach(struct bh_guest_terminal *terminal, int *fd)
 {
     int fds[2];
     struct bh_poller *poller = terminal->poller;
@@ -181,7 +181,7 @@ int bh_terminal_attach(struct bh_terminal *terminal, int *fd)
     return BH_OK;
 }
 
-bool bh_terminal_resize(struct bh_terminal *terminal, uint16_t rows, uint16_t columns)
+bool bh_guest_terminal_resize(struct bh_guest_terminal *terminal, uint16_t rows, uint16_t columns)
 {
     const struct winsize size = {.ws_row = rows, .ws_col = columns};
     return terminal->is_pty && terminal->poller != NULL &&
@@ -191,7 +191,8 @@ bool bh_terminal_resize(struct bh_terminal *terminal, uint16_t rows, uint16_t co
 /* ------------------------------------------------------------------------------------------------
  * life */
 
-int bh_terminal_init(struct bh_terminal *terminal, const struct bh_terminal_setup *setup)
+int bh_guest_terminal_init(struct bh_guest_terminal *terminal,
+                           const struct bh_guest_terminal_setup *setup)
 {
     int fds[2];
     terminal->device = setup->device;
@@ -228,14 +229,14 @@ int bh_terminal_init(struct bh_terminal *terminal, const struct bh_terminal_setu
     return BH_OK;
 }
 
-void bh_terminal_handed(struct bh_terminal *terminal)
+void bh_guest_terminal_handed(struct bh_guest_terminal *terminal)
 {
     if (!terminal->is_pty) {
         close_fd(&terminal->guest_fd);
     }
 }
 
-void bh_terminal_finish(struct bh_terminal *terminal)
+void bh_guest_terminal_finish(struct bh_guest_terminal *terminal)
 {
     if (terminal->poller == NULL) {
         return;
@@ -250,7 +251,7 @@ void bh_terminal_finish(struct bh_terminal *terminal)
     terminal->poller = NULL;
 }
 
-void bh_terminal_tick(struct bh_terminal *terminal)
+void bh_guest_terminal_tick(struct bh_guest_terminal *terminal)
 {
     if (terminal->poller == NULL) {
         return;

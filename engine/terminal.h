@@ -5,7 +5,7 @@
  * lines of the output; somebody may attach, who gets the bytes as they are and types.
  *
  * States of the attachment:
- *   none      -> attached (bh_terminal_attach)
+ *   none      -> attached (bh_guest_terminal_attach)
  *   attached  bytes go both ways. While the peer has no room the terminal is not read, and while
  *             the guest takes no input the peer is not read.
  *             -> none (the peer closed, or left its bytes lying for BH_TERMINAL_PATIENCE ticks;
@@ -24,7 +24,7 @@
 #define BH_TERMINAL_PEER     16384u
 #define BH_TERMINAL_PATIENCE 25u /* ticks */
 
-struct bh_terminal {
+struct bh_guest_terminal {
     struct bh_source source;  /* first */
     struct bh_poller *poller; /* NULL: not initialized, or finished */
     const char *device;       /* name, as `attach` says it */
@@ -40,7 +40,7 @@ struct bh_terminal {
     uint32_t peer_waits; /* ticks in which the peer took nothing */
 };
 
-struct bh_terminal_setup {
+struct bh_guest_terminal_setup {
     struct bh_poller *poller;
     struct bh_output *output;
     const char *device;
@@ -52,22 +52,23 @@ struct bh_terminal_setup {
 };
 
 /* Makes both sides. BH_LIMIT: no descriptor or pseudo-terminal left. */
-int bh_terminal_init(struct bh_terminal *terminal, const struct bh_terminal_setup *setup);
+int bh_guest_terminal_init(struct bh_guest_terminal *terminal,
+                           const struct bh_guest_terminal_setup *setup);
 
 /* Not initialized (all zero): nothing. */
-void bh_terminal_finish(struct bh_terminal *terminal);
+void bh_guest_terminal_finish(struct bh_guest_terminal *terminal);
 
 /* The guest's side was handed over. */
-void bh_terminal_handed(struct bh_terminal *terminal);
+void bh_guest_terminal_handed(struct bh_guest_terminal *terminal);
 
 /* BH_OK and *fd, a stream socket that is the caller's; BH_STATE: somebody is attached; BH_GONE: it
  * has ended; BH_LIMIT. */
-int bh_terminal_attach(struct bh_terminal *terminal, int *fd);
+int bh_guest_terminal_attach(struct bh_guest_terminal *terminal, int *fd);
 
 /* A new size. True: it is a pseudo-terminal, and its program wants to know (SIGWINCH). */
-bool bh_terminal_resize(struct bh_terminal *terminal, uint16_t rows, uint16_t columns);
+bool bh_guest_terminal_resize(struct bh_guest_terminal *terminal, uint16_t rows, uint16_t columns);
 
 /* Now and then: a line without an end is shown, a peer that sleeps is let go. */
-void bh_terminal_tick(struct bh_terminal *terminal);
+void bh_guest_terminal_tick(struct bh_guest_terminal *terminal);
 
 #endif

@@ -17,6 +17,9 @@ static void source_line(void *context, const char *text, size_t length)
         bh_words_take(source->words, text, length);
     }
     bh_output_line(source->output, source->label, source->colour, text, length);
+    if (source->said != NULL) {
+        source->said(source->context, text);
+    }
 }
 
 static void restless(struct bh_source *source)
@@ -76,6 +79,8 @@ int bh_source_init(struct bh_source *source, const struct bh_source_setup *setup
         .output = setup->output,
         .colour = setup->colour,
         .words = setup->words,
+        .said = setup->said,
+        .context = setup->context,
     };
     (void)snprintf(source->label, sizeof(source->label), "%s", setup->label);
     bh_lines_init(&source->lines, source_line, source);

@@ -27,6 +27,8 @@ struct bh_source {
     bool ended;
     /* Sees the bytes as they came, before the lines do. NULL: nobody. */
     void (*bytes)(void *context, const uint8_t *bytes, size_t count);
+    /* Sees each line as it is shown. NULL: nobody. */
+    void (*said)(void *context, const char *text);
     void *context;
 };
 
@@ -37,6 +39,8 @@ struct bh_source_setup {
     const char *label;
     uint32_t colour;
     struct bh_words *words;
+    void (*said)(void *context, const char *text); /* NULL: nobody listens */
+    void *context;
 };
 
 /* BH_LIMIT: the descriptor cannot be watched; it stays the caller's then. */

@@ -3,8 +3,8 @@
  * How other programs speak to a running platform: the control socket of its supervisor, both ends.
  * A SOCK_SEQPACKET Unix socket; each message is one JSON object, at most BH_CONTROL_BYTES_MAX.
  *
- *   {"request": "status"}
- *     -> {"ok": true, "status": {…}}
+ *   {"request": "status"}, {"request": "status", "guest": "ivi"}
+ *     -> {"ok": true, "status": {…}}; with "guest" its "guests" has that one alone
  *   {"request": "stop"}, {"request": "stop", "guest": "ivi"}
  *     -> {"ok": true}; the rest happens in the background
  *   {"request": "attach", "guest": "ivi", "device": "console", "port": "diag"}
@@ -13,12 +13,17 @@
  *        it detaches. A connection attaches once.
  *   {"request": "resize", "rows": 24, "columns": 80}
  *     -> {"ok": true}: for the terminal attached here
+ *   {"request": "mode"}, {"request": "mode", "mode": "workshop"}
+ *     -> {"ok": true, "mode": "workshop", "modes": ["drive", "workshop"]}: the vehicle mode that
+ *        holds now, and all there are. With "mode" it is changed first: when the answer comes, what
+ *        every back end may do is that of the new mode, for each request that it takes from then on.
  *   anything else, or what cannot be done
  *     -> {"ok": false, "error": "…what to do…"}
  *
  * The status, with sizes in bytes, and pid 0 for what does not run:
  *   {"platform": "hello", "pid": 100, "definition": "platform.yaml", "state": "running",
- *    "since_ms": 5000, "guests": [
+ *    "since_ms": 5000, "mode": "drive", "modes": ["drive", "workshop"],
+ *    "audit": {"path": "/var/lib/bulkhead/hello/audit.jsonl", "lost": 0}, "guests": [
  *      {"name": "ivi", "criticality": "QM", "state": "running", "detail": "",
  *       "engine": "QEMU 11.1", "accelerator": "TCG", "pid": 101,
  *       "memory": {"private": 134217728, "shared": 12582912},
@@ -28,8 +33,10 @@
  *          "mapped": 12582912, "mapped_windows": ["ivi/root", "ivi/entropy"]}]}]}
  * `window` is 0 for an `open` device. `mapped` is how much guest memory the back end has mapped, in
  * which windows, read from /proc and not from its own word; null: not known. Where the status would
- * be too long for a message, every `mapped_windows` is left out. States of a guest:
- * engine_supervisor.h; of a device: starting, running, ended.
+ * be too long for a message, every `mapped_windows` is left out, and if that is not enough the
+ * `devices` of every guest: then ask for one guest. `lost` counts the entries of the
+ * audit log that could not be written. States of a guest: engine_supervisor.h; of a device:
+ * starting, running, ended, and "left out": it is optional, and nothing has it.
  *
  * Where: RUNTIME/NAME/control, where RUNTIME is $XDG_RUNTIME_DIR/bulkhead, or /run/bulkhead for
  * root, or /tmp/bulkhead-UID (checked: a folder of that user, mode 0700); NAME is the platform's.
@@ -45,29 +52,58 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "bulkhead/error.h"
+#include "bulkhead/platform_definition.h"
 #include "bulkhead/poller.h"
 
-/* Room for the status of the largest platform. */
+/* What a socket carries at once where nobody changed the kernel's default. */
 #define BH_CONTROL_BYTES_MAX 196608u
 #define BH_CONTROL_PEERS     16u
 
 /* ------------------------------------------------------------------------------------------------
  * the supervisor's end */
 
+/* Who asks, as the kernel knew it when they connected. */
+struct bh_control_who {
+    pid_t pid;
+    uid_t uid;
+};
+
+/* Which terminal is meant. */
+struct bh_control_terminal {
+    const char *guest;
+    const char *device; /* NULL: the guest's first */
+    const char *port;   /* NULL: the device's first */
+};
+
+/* The vehicle modes; texts that stay with the supervisor. */
+struct bh_control_modes {
+    const char *now;
+    const char *names[BH_MODES_MAX];
+    uint32_t count;
+};
+
 /* What the supervisor answers. `why` gets static or caller-kept text: what to do. */
 struct bh_control_handlers {
-    /* The status object as JSON text, allocated; freed by the control. NULL: no memory. */
-    char *(*status)(void *context);
+    /* The status object as JSON text, allocated; freed by the control. guest NULL: all. NULL: no
+     * memory, or there is no such guest, and then *why is set. */
+    char *(*status)(void *context, const char *guest, const char **why);
     /* guest NULL: all. BH_OK, BH_GONE: no such guest. */
-    int (*stop)(void *context, const char *guest, const char **why);
-    /* device, port NULL: the first. BH_OK and *fd, one end of a stream socket pair that the
-     * control hands over and closes, and *terminal for resize. BH_GONE: no such thing; BH_STATE:
+    int (*stop)(void *context, const struct bh_control_who *who, const char *guest,
+                const char **why);
+    /* BH_OK and *fd, one end of a stream socket pair that the
+     * control hands over and closes, and *number for resize. BH_GONE: no such thing; BH_STATE:
      * somebody is attached. */
-    int (*attach)(void *context, const char *guest, const char *device, const char *port, int *fd,
-                  uint32_t *terminal, const char **why);
-    void (*resize)(void *context, uint32_t terminal, uint16_t rows, uint16_t columns);
+    int (*attach)(void *context, const struct bh_control_who *who,
+                  const struct bh_control_terminal *terminal, int *fd, uint32_t *number,
+                  const char **why);
+    void (*resize)(void *context, uint32_t number, uint16_t rows, uint16_t columns);
+    /* Changes to the mode `wanted` (NULL: it stays) and tells the modes. BH_OK; BH_GONE: no such
+     * mode. */
+    int (*mode)(void *context, const struct bh_control_who *who, const char *wanted,
+                struct bh_control_modes *modes, const char **why);
 };
 
 struct bh_control;

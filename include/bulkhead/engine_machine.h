@@ -54,8 +54,11 @@ struct bh_machine_setup {
     const void *tree; /* device tree and its length; NULL: the engine's own */
     size_t tree_bytes;
     const struct bh_engine *engine;
-    const int *region_fds; /* layout->region_count; -1 for private RAM */
-    const int *device_fds; /* guest->device_count connected vhost-user sockets */
+    /* layout->region_count; -1 for private RAM, and for the window of a device that is left out:
+     * nobody has that one. */
+    const int *region_fds;
+    /* guest->device_count connected vhost-user sockets; -1 for a device that is left out. */
+    const int *device_fds;
     int uart_fd;   /* what the guest's UART reads and writes: one end of a stream socket pair */
     int output_fd; /* what the engine prints; -1: nowhere */
     void (*event)(void *context, const struct bh_machine_event *event);
@@ -69,6 +72,11 @@ struct bh_machine_setup {
  * for each architecture. */
 int bh_engine_find(struct bh_engine *engine, const struct bh_platform *platform,
                    const struct bh_guest *guest, struct bh_diagnostics *diagnostics);
+
+/* The oldest engine that runs the guest: what a host has does not count, and nothing is asked. Its
+ * program is as the definition has it, or a name to be searched for. */
+void bh_engine_oldest(struct bh_engine *engine, const struct bh_platform *platform,
+                      const struct bh_guest *guest);
 
 /* Whether the engine can place the guest exactly as the layout says; if not, it is said. Call it once
  * the layout is made, before anything is started. BH_OK, BH_UNSUPPORTED. */
@@ -86,9 +94,11 @@ void bh_machine_end(struct bh_machine *machine);
 
 pid_t bh_machine_pid(const struct bh_machine *machine);
 
-/* The engine's command line for a guest as text, for `build`: descriptors are shown by name.
- * Allocated (free); NULL: no memory. */
-char *bh_machine_command_text(const struct bh_machine_setup *setup);
+/* How the engine is started for a guest, for who builds and starts nothing: as JSON (its form:
+ * engine/qemu_json.c), and as a shell script to be read. Of `setup` only platform, layout, images
+ * and engine count. Allocated (free); NULL: no memory. */
+char *bh_machine_command_json(const struct bh_machine_setup *setup);
+char *bh_machine_command_script(const struct bh_machine_setup *setup);
 
 void bh_machine_destroy(struct bh_machine *machine); /* NULL: nothing */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The supervisor: runs a platform in the foreground. It alone holds resources; it opens each with
- * the least rights that the definition gives and hands descriptors over; it starts every back end
- * and every engine, watches them, and leaves nothing behind.
+ * the least rights that the policy gives and hands descriptors over; it starts every back end
+ * and every engine, watches them, and leaves nothing behind but the audit log.
  *
  *   supervisor (bulkhead run)
  *     for each guest: engine (QEMU) <- connected sockets -> one back end for each device
@@ -22,13 +22,17 @@
  * `stop-within` seconds; what is left is ended, and said. A SIGINT while they stop ends everything at
  * once.
  *
- * Thread: one, the caller's. Ownership: the platform stays the caller's.
+ * Vehicle mode: the run begins in the first of the definition's. A control request changes it, and
+ * with it what every back end may do, at once and without a restart.
+ *
+ * Thread: one, the caller's. Ownership: the platform and the state folder stay the caller's.
  */
 #ifndef BULKHEAD_ENGINE_SUPERVISOR_H
 #define BULKHEAD_ENGINE_SUPERVISOR_H
 
 #include <stdio.h>
 
+#include "bulkhead/host_state.h"
 #include "bulkhead/platform_definition.h"
 
 /* How `bulkhead run` ends. The first failure counts. */
@@ -47,9 +51,10 @@ struct bh_supervisor_setup {
     const struct bh_platform *platform;
     struct bh_diagnostics
         *diagnostics; /* for what is found before the start; printed by the supervisor's caller */
-    FILE *output;     /* lines of guests and messages */
+    struct bh_state_folder *state; /* open; the audit log goes there */
+    FILE *output;                  /* lines of guests and messages */
     bool colour;
-    const char *daemons; /* folder of the bulkhead-* programs */
+    const char *daemons;          /* folder of the bulkhead-* programs */
     void (*ready)(void *context); /* every guest has started, once; NULL: nobody asks */
     void *ready_context;
 };

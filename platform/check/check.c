@@ -155,6 +155,8 @@ static const struct row checks[] = {
      ELSEWHERE},
     {{"memory-tight", "there is room to unpack the initrd", WARNING}, ELSEWHERE},
     {{"device-tree", "a device tree has room for its guest", ERROR}, ELSEWHERE},
+    {{"json", "the platform in an image is a definition", ERROR}, ELSEWHERE},
+    {{"image", "an image that is signed can also be run", ERROR}, ELSEWHERE},
     {{"build-folder", "the folder of a build can be written to", ERROR}, ELSEWHERE},
     {{"engine", "QEMU is there and can be started", ERROR}, ELSEWHERE},
     {{"engine-version", "QEMU is new enough for what the guests have", ERROR}, ELSEWHERE},

@@ -33,9 +33,9 @@ static bool mac_parse(const char *text, uint8_t bytes[MAC_BYTES])
     for (size_t i = 0; i < MAC_BYTES; i++) {
         int high = hex_digit(text[MAC_STRIDE * i]);
         int low = high < 0 ? -1 : hex_digit(text[MAC_STRIDE * i + 1]);
-        char behind = low < 0 ? '?' : text[MAC_STRIDE * i + 2];
+        bool between = low >= 0 && text[MAC_STRIDE * i + 2] == (i + 1 < MAC_BYTES ? ':' : '\0');
 
-        if (low < 0 || behind != (i + 1 < MAC_BYTES ? ':' : '\0')) {
+        if (!between) {
             return false;
         }
         bytes[i] = (uint8_t)(high << 4 | low);
@@ -140,7 +140,7 @@ static int by_switch(const void *a, const void *b)
 void bh_check_cid(struct bh_reader *reader, struct bh_platform *platform)
 {
     const struct bh_device_definition **sorted =
-        take_for_devices(reader, platform, sizeof(*sorted));
+        take_for_devices(reader, platform, sizeof(const struct bh_device_definition *));
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < platform->guest_count && sorted != NULL; i++) {
@@ -151,7 +151,7 @@ void bh_check_cid(struct bh_reader *reader, struct bh_platform *platform)
         }
     }
     if (count != 0) {
-        qsort(sorted, count, sizeof(*sorted), by_switch);
+        qsort(sorted, count, sizeof(const struct bh_device_definition *), by_switch);
     }
     for (uint32_t i = 1; i < count; i++) {
         const struct bh_device_definition *device = sorted[i];

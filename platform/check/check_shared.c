@@ -66,8 +66,8 @@ static int by_address(const void *a, const void *b)
 
 static void check_addresses(struct bh_reader *reader, const struct bh_platform *platform)
 {
-    const struct bh_resource **sorted =
-        bh_arena_take(reader->arena, sizeof(*sorted) * (platform->resource_count + 1u));
+    const struct bh_resource **sorted = bh_arena_take(
+        reader->arena, sizeof(const struct bh_resource *) * (platform->resource_count + 1u));
     uint32_t count = 0;
 
     if (sorted == NULL) {
@@ -79,7 +79,7 @@ static void check_addresses(struct bh_reader *reader, const struct bh_platform *
             sorted[count++] = &platform->resources[i];
         }
     }
-    qsort(sorted, count, sizeof(*sorted), by_address);
+    qsort(sorted, count, sizeof(const struct bh_resource *), by_address);
     for (uint32_t i = 1; i < count; i++) {
         if (strcmp(sorted[i - 1]->address.text, sorted[i]->address.text) == 0) {
             BH_SAY(reader, "hardware-shared", sorted[i]->address.at,

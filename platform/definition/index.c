@@ -32,9 +32,10 @@ int bh_index_names(struct bh_arena *arena, struct bh_platform *platform)
     if (index == NULL) {
         return BH_NO_MEMORY;
     }
-    index->guests = bh_arena_take(arena, sizeof(*index->guests) * (platform->guest_count + 1u));
+    index->guests =
+        bh_arena_take(arena, sizeof(const struct bh_guest *) * (platform->guest_count + 1u));
     index->resources =
-        bh_arena_take(arena, sizeof(*index->resources) * (platform->resource_count + 1u));
+        bh_arena_take(arena, sizeof(const struct bh_resource *) * (platform->resource_count + 1u));
     if (index->guests == NULL || index->resources == NULL) {
         return BH_NO_MEMORY;
     }
@@ -44,8 +45,9 @@ int bh_index_names(struct bh_arena *arena, struct bh_platform *platform)
     for (uint32_t i = 0; i < platform->resource_count; i++) {
         index->resources[i] = &platform->resources[i];
     }
-    qsort(index->guests, platform->guest_count, sizeof(*index->guests), by_guest_name);
-    qsort(index->resources, platform->resource_count, sizeof(*index->resources), by_resource_name);
+    qsort(index->guests, platform->guest_count, sizeof(const struct bh_guest *), by_guest_name);
+    qsort(index->resources, platform->resource_count, sizeof(const struct bh_resource *),
+          by_resource_name);
     platform->index = index;
     return BH_OK;
 }
@@ -116,7 +118,8 @@ int bh_index_relations(struct bh_arena *arena, struct bh_platform *platform)
 {
     struct bh_index *index = platform->index;
 
-    index->lines = bh_arena_take(arena, sizeof(*index->lines) * (platform->policy_count + 1u));
+    index->lines =
+        bh_arena_take(arena, sizeof(const struct bh_policy_line *) * (platform->policy_count + 1u));
     if (index->lines == NULL) {
         return BH_NO_MEMORY;
     }
@@ -127,7 +130,7 @@ int bh_index_relations(struct bh_arena *arena, struct bh_platform *platform)
             index->lines[index->line_count++] = line;
         }
     }
-    qsort(index->lines, index->line_count, sizeof(*index->lines), by_line);
+    qsort(index->lines, index->line_count, sizeof(const struct bh_policy_line *), by_line);
     return sort_uses(arena, platform, index);
 }
 
@@ -171,7 +174,7 @@ const struct bh_guest *bh_platform_guest(const struct bh_platform *platform, con
     const struct bh_guest *key = &wanted;
     const struct bh_guest *const *found =
         bsearch(&key, platform->index->guests, platform->guest_count,
-                sizeof(*platform->index->guests), by_guest_name);
+                sizeof(const struct bh_guest *), by_guest_name);
 
     return found == NULL ? NULL : *found;
 }
@@ -182,7 +185,7 @@ const struct bh_resource *bh_platform_resource(const struct bh_platform *platfor
     const struct bh_resource *key = &wanted;
     const struct bh_resource *const *found =
         bsearch(&key, platform->index->resources, platform->resource_count,
-                sizeof(*platform->index->resources), by_resource_name);
+                sizeof(const struct bh_resource *), by_resource_name);
 
     return found == NULL ? NULL : *found;
 }

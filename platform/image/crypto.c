@@ -39,7 +39,7 @@ void bh_image_key_id_text(const uint8_t id[BH_IMAGE_KEY_ID_BYTES], char text[BH_
         text[2u * i] = digits[id[i] >> 4];
         text[2u * i + 1u] = digits[id[i] & 0xfu];
     }
-    text[2u * BH_IMAGE_KEY_ID_BYTES] = '\0';
+    text[BH_IMAGE_KEY_ID_TEXT - 1u] = '\0';
 }
 
 bool bh_image_signature_good(EVP_PKEY *key, const uint8_t *bytes, size_t size,

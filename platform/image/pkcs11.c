@@ -79,37 +79,41 @@ static int refuse_status(const struct bh_pkcs11 *token, const char *what, ck_rv_
 /* ------------------------------------------------------------------------------------------------
  * the module */
 
-static int load_module(struct bh_pkcs11 *token, const struct bh_pkcs11_uri *uri,
-                       struct bh_image_refusal *refusal)
+/* NULL: refused. */
+static struct ck_function_list *load_module(struct bh_pkcs11 *token,
+                                            const struct bh_pkcs11_uri *uri,
+                                            struct bh_image_refusal *refusal)
 {
     const char *path = uri->module_path.given ? uri->module_path.bytes : ALL_MODULES;
     CK_C_GetFunctionList get_functions = NULL;
     struct ck_function_list *functions = NULL;
     token->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (token->library == NULL) {
-        return bh_image_refuse(refusal, BH_IMAGE_BAD_KEY,
-                               "%s: the PKCS #11 module cannot be loaded; write module-path=FILE "
-                               "of the token's module into the URI (for SoftHSM: "
-                               "/usr/lib/softhsm/libsofthsm2.so)",
-                               path);
+        (void)bh_image_refuse(refusal, BH_IMAGE_BAD_KEY,
+                              "%s: the PKCS #11 module cannot be loaded; write module-path=FILE "
+                              "of the token's module into the URI (for SoftHSM: "
+                              "/usr/lib/softhsm/libsofthsm2.so)",
+                              path);
+        return NULL;
     }
     void *symbol = dlsym(token->library, "C_GetFunctionList");
     memcpy(&get_functions, &symbol, sizeof(get_functions)); /* no cast makes one of the other */
     if (get_functions == NULL || get_functions(&functions) != CKR_OK || functions == NULL) {
-        return bh_image_refuse(refusal, BH_IMAGE_BAD_KEY,
-                               "%s: this library is no PKCS #11 module; name that of the token in "
-                               "module-path",
-                               path);
+        (void)bh_image_refuse(refusal, BH_IMAGE_BAD_KEY,
+                              "%s: this library is no PKCS #11 module; name that of the token in "
+                              "module-path",
+                              path);
+        return NULL;
     }
     ck_rv_t status = functions->C_Initialize(NULL);
     if (status != CKR_OK) {
-        return bh_image_refuse(refusal, BH_IMAGE_BAD_KEY,
-                               "%s: the PKCS #11 module does not start (0x%lx); see its "
-                               "documentation and its log",
-                               path, status);
+        (void)bh_image_refuse(refusal, BH_IMAGE_BAD_KEY,
+                              "%s: the PKCS #11 module does not start (0x%lx); see its "
+                              "documentation and its log",
+                              path, status);
+        return NULL;
     }
-    token->functions = functions;
-    return BH_OK;
+    return functions;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -357,10 +361,8 @@ int bh_pkcs11_open(struct bh_pkcs11 **token, const char *uri,
     }
     int result = bh_pkcs11_uri_read(&wanted, uri, refusal);
     if (result == BH_OK) {
-        result = load_module(self, &wanted, refusal);
-    }
-    if (result == BH_OK) {
-        result = open_session(self, &wanted, refusal);
+        self->functions = load_module(self, &wanted, refusal);
+        result = self->functions != NULL ? open_session(self, &wanted, refusal) : BH_INVALID;
     }
     if (result == BH_OK) {
         result = find_key(self, &wanted, public_key, refusal);

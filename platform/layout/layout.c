@@ -94,7 +94,7 @@ static int windows_make(struct bh_layout *layout, struct bh_diagnostics *diagnos
 /* ------------------------------------------------------------------------------------------------
  * slots */
 
-/* Those that are written down; the check `slot` has seen that they differ. */
+/* Those that are written down; the check `slot-twice` has seen that they differ. */
 static uint32_t slots_fixed(struct bh_layout *layout)
 {
     const struct bh_guest *guest = layout->guest;

@@ -71,16 +71,16 @@ static int place_files(const struct take *take, const char *guest, json_t *boot)
 
 static int place_all_files(const struct take *take, json_t *root)
 {
-    int result = BH_OK;
     const char *name;
     json_t *guest;
     json_object_foreach(json_object_get(root, "guests"), name, guest)
     {
-        if (result == BH_OK) {
-            result = place_files(take, name, json_object_get(guest, "boot"));
+        int result = place_files(take, name, json_object_get(guest, "boot"));
+        if (result != BH_OK) {
+            return result;
         }
     }
-    return result;
+    return BH_OK;
 }
 
 static int read_definition(const struct take *take, const char *root, struct bh_platform **platform)
@@ -183,7 +183,7 @@ int bh_release_read(struct bh_platform **platform, const struct bh_image *image,
     *platform = NULL;
     refusal->reason = BH_IMAGE_NOT_REFUSED;
     int result = read_definition(&take, root, platform);
-    if (result == BH_OK) {
+    if (result == BH_OK && *platform != NULL) {
         result = compare(&take, *platform);
     }
     if (result != BH_OK) {

@@ -13,6 +13,9 @@
 
 #define TEXT_SIZE    12
 #define TEXT_PITCH   15
+#define NAME_SIZE    14
+#define NAME_PITCH   16
+#define NAME_ROOM    (BH_GUEST_WIDTH - 24)
 #define TITLE_HEIGHT 22
 #define ROW_LEAST    44
 #define INSET        9
@@ -71,6 +74,12 @@ void bh_row_texts_make(struct bh_row_texts *texts, const struct bh_report *repor
     }
 }
 
+/* Of a device's name with the line below it. */
+static int name_height(const struct bh_device_definition *device)
+{
+    return NAME_PITCH * bh_svg_line_count("", device->name.text, NAME_SIZE, NAME_ROOM) + 14;
+}
+
 int bh_row_height(const struct bh_report *report, const struct bh_report_link *link)
 {
     struct bh_row_texts texts;
@@ -81,7 +90,8 @@ int bh_row_height(const struct bh_report *report, const struct bh_report_link *l
         height += TEXT_PITCH *
                   bh_svg_line_count("", texts.texts[i], TEXT_SIZE, BH_PROCESS_WIDTH - 2 * INSET);
     }
-    return height < ROW_LEAST ? ROW_LEAST : height;
+    height = height < ROW_LEAST ? ROW_LEAST : height;
+    return height < name_height(link->device) + 10 ? name_height(link->device) + 10 : height;
 }
 
 /* What the guest and the process share. */
@@ -113,8 +123,7 @@ static void device_draw(const struct bh_report *report, const struct bh_report_l
     const struct bh_html *html = report->html;
     const struct bh_device_definition *device = link->device;
     const char *type = bh_device_type_name(device->type.value);
-    const int room = BH_GUEST_WIDTH - 24;
-    const int middle = y + height / 2;
+    int at = y + (height - name_height(device)) / 2 + 13;
     char text[96];
 
     if (device->left_out) {
@@ -127,14 +136,13 @@ static void device_draw(const struct bh_report *report, const struct bh_report_l
         (void)snprintf(text, sizeof(text), "%s, window %s", type,
                        bh_size_text_make(device->window.value).text);
     }
-    bh_svg_text(html, device->left_out ? "soft" : "",
-                bh_text_fit(device->name.text, 14, false, room), NULL, 12, middle - 3,
-                device->name.text);
+    at = bh_svg_lines(html, device->left_out ? "soft" : "", NAME_SIZE, 12, at, NAME_ROOM,
+                      NAME_PITCH, device->name.text);
     bh_svg_text(html,
                 bh_report_has_process(device) && device->isolation.value == BH_ISOLATION_OPEN
                     ? "b red"
                     : "soft",
-                TEXT_SIZE, NULL, 12, middle + 12, text);
+                TEXT_SIZE, NULL, 12, at - 1, text);
 }
 
 /* What runs the device, on the left, and how far it is held, on the right. */

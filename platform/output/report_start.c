@@ -142,19 +142,18 @@ static void guest_draw(const struct start *start, uint32_t index)
     const int x = x_of(start, index);
     const int y = y_of(start, index);
     char text[320];
-    char priority[32];
+    int used;
 
     bh_svg_band(html, guest->criticality.value, (struct bh_box){x, y, BOX_WIDTH, BOX_HEIGHT});
     bh_svg_rect(html, "guest", (struct bh_box){x, y, BOX_WIDTH, BOX_HEIGHT}, 0);
-    (void)snprintf(priority, sizeof(priority), "priority %" PRIu64, guest->priority.value);
-    bh_svg_text(html, "soft", 12, "end", x + BOX_WIDTH - BH_SVG_METER, y + 18, priority);
-    bh_svg_text(html, "b",
-                bh_text_fit(guest->name.text, 13, true, BOX_WIDTH - 18 - 76 - BH_SVG_METER), NULL,
-                x + 10, y + 18, guest->name.text);
-    ready_text(guest, text, sizeof(text));
-    /* A long message stands in the table beside. */
+    bh_svg_text(html, "b", bh_text_fit(guest->name.text, 13, true, BOX_WIDTH - 10 - BH_SVG_METER),
+                NULL, x + 10, y + 18, guest->name.text);
+    used = snprintf(text, sizeof(text), "priority %" PRIu64 ", ", guest->priority.value);
+    ready_text(guest, text + used, sizeof(text) - (size_t)used);
+    /* A long message stands in the table below. */
     if (bh_text_width(text, strlen(text), 9, false) > BOX_WIDTH - 20) {
-        (void)snprintf(text, sizeof(text), "ready when it says a line (see below)");
+        (void)snprintf(text + used, sizeof(text) - (size_t)used,
+                       "ready when it says a line (below)");
     }
     bh_svg_text(html, "", bh_text_fit(text, 12, false, BOX_WIDTH - 20), NULL, x + 10, y + 34, text);
 }

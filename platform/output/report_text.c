@@ -97,6 +97,10 @@ void bh_text_wrap(struct bh_text_lines *lines, const char *text, int size, bool 
 
         lines->starts[lines->count] = text;
         lines->lengths[lines->count] = length;
+        while (lines->lengths[lines->count] > 1u &&
+               text[lines->lengths[lines->count] - 1u] == ' ') {
+            lines->lengths[lines->count]--;
+        }
         lines->count++;
         text += length;
         while (*text == ' ') {

@@ -34,6 +34,7 @@ def device(name, kind, pid, window=4 << 20, mapped=12 << 20, windows=3):
 
 STATUS = {
     'platform': 'hello', 'definition': '/home/me/platform.yaml', 'pid': 100, 'state': 'running', 'since_ms': 5000,
+    'mode': 'drive', 'modes': ['drive', 'park', 'workshop'], 'audit': {'path': '/state/audit.jsonl', 'lost': 0},
     'guests': [
         {'name': 'cluster', 'state': 'running', 'criticality': 'ASIL-B', 'engine': 'QEMU 11.1', 'accelerator': 'TCG',
          'detail': '', 'pid': 101, 'memory': {'private': 128 << 20, 'shared': 12 << 20},

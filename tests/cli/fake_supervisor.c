@@ -25,14 +25,34 @@ static struct {
     struct bh_loop loop;
     struct bh_control *control;
     struct bh_watch terminal; /* the only one that echoes */
+    const char *path;         /* of the status */
     char status[STATUS_MAX];
     int deaf_fd;
     int looks_left; /* until it ends; -1: not asked to */
 } self = {.terminal = {.fd = -1}, .deaf_fd = -1, .looks_left = -1};
 
-static char *status(void *context)
+/* What is in STATUS-FILE.GUEST, if there is one. */
+static char *guest_status(const char *guest)
+{
+    char path[4096];
+    char text[STATUS_MAX] = "";
+    (void)snprintf(path, sizeof(path), "%s.%s", self.path, guest);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return NULL;
+    }
+    text[fread(text, 1, sizeof(text) - 1u, file)] = '\0';
+    (void)fclose(file);
+    return strdup(text);
+}
+
+static char *status(void *context, const char *guest, const char **why)
 {
     (void)context;
+    if (guest != NULL) {
+        *why = "there is no such guest";
+        return guest_status(guest);
+    }
     if (self.looks_left == 0) {
         bh_loop_stop(&self.loop);
     }
@@ -48,9 +68,11 @@ static char *status(void *context)
     return text;
 }
 
-static int stop(void *context, const char *guest, const char **why)
+static int stop(void *context, const struct bh_control_who *who, const char *guest,
+                const char **why)
 {
     (void)context;
+    (void)who;
     (void)printf("stop %s\n", guest != NULL ? guest : "all");
     if (guest != NULL && strcmp(guest, "nobody") == 0) {
         *why = "there is no guest 'nobody'; there are cluster and ivi";
@@ -80,13 +102,15 @@ static void echo(struct bh_watch *watch)
     }
 }
 
-static int attach(void *context, const char *guest, const char *device, const char *port, int *fd,
-                  uint32_t *terminal, const char **why)
+static int attach(void *context, const struct bh_control_who *who,
+                  const struct bh_control_terminal *wanted, int *fd, uint32_t *number,
+                  const char **why)
 {
     int ends[2];
     (void)context;
-    (void)printf("attach %s %s %s\n", guest, device != NULL ? device : "-",
-                 port != NULL ? port : "-");
+    (void)who;
+    (void)printf("attach %s %s %s\n", wanted->guest, wanted->device != NULL ? wanted->device : "-",
+                 wanted->port != NULL ? wanted->port : "-");
     if (self.terminal.fd >= 0) {
         *why = "somebody is attached already";
         return BH_STATE;
@@ -95,8 +119,8 @@ static int attach(void *context, const char *guest, const char *device, const ch
         return BH_LIMIT;
     }
     *fd = ends[1];
-    *terminal = 1;
-    if (strcmp(guest, "deaf") == 0) {
+    *number = 1;
+    if (strcmp(wanted->guest, "deaf") == 0) {
         self.deaf_fd = ends[0];
         return BH_OK;
     }
@@ -104,14 +128,34 @@ static int attach(void *context, const char *guest, const char *device, const ch
     return self.loop.poller.ops->add(&self.loop.poller, &self.terminal);
 }
 
-static void resize(void *context, uint32_t terminal, uint16_t rows, uint16_t columns)
+static void resize(void *context, uint32_t number, uint16_t rows, uint16_t columns)
 {
     (void)context;
-    (void)printf("resize %u %ux%u\n", terminal, columns, rows);
+    (void)printf("resize %u %ux%u\n", number, columns, rows);
+}
+
+static int mode(void *context, const struct bh_control_who *who, const char *wanted,
+                struct bh_control_modes *modes, const char **why)
+{
+    static const char *const names[] = {"drive", "park", "workshop"};
+    (void)context;
+    (void)who;
+    (void)printf("mode %s\n", wanted != NULL ? wanted : "?");
+    *modes = (struct bh_control_modes){.now = "drive", .count = 3};
+    memcpy(modes->names, names, sizeof(names));
+    for (size_t i = 0; wanted != NULL && i < 3; i++) {
+        if (strcmp(wanted, names[i]) == 0) {
+            modes->now = names[i];
+            return BH_OK;
+        }
+    }
+    *why = "there is no such mode; the modes of this platform are drive, park, workshop";
+    return wanted == NULL ? BH_OK : BH_GONE;
 }
 
 static bool read_status(const char *path)
 {
+    self.path = path;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd >= 0 ? read(fd, self.status, sizeof(self.status) - 1u) : -1;
     if (fd >= 0) {
@@ -122,7 +166,7 @@ static bool read_status(const char *path)
 
 int main(int argc, char **argv)
 {
-    static const struct bh_control_handlers handlers = {status, stop, attach, resize};
+    static const struct bh_control_handlers handlers = {status, stop, attach, resize, mode};
     char folder[4096];
     int pid;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);

@@ -82,6 +82,7 @@ class Check(Definition):
     def test_check_looks_at_the_disks(self):
         """One that is not there is a warning, because the disks may be on another host."""
         text = GOOD.replace('guests:', 'resources:\n  d: { type: disk, image: d.img }\nguests:')
+        text += 'policy: [{ guest: one, resource: d, allow: [read] }]\n'
         path = self.write('disk.yaml', text.replace('devices:', 'devices:\n      root: { type: blk, resource: d }'))
         result = self.run_cli('check', path)
         self.assertEqual(result.returncode, 0)

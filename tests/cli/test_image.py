@@ -13,6 +13,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 
 import cli
@@ -97,6 +98,8 @@ class Case(cli.Case):
                 break
             shown += data
             if not answered and re.search(rb'(PIN|Passphrase) of [^:]*: ', shown):
+                # What is typed before the echo is off is shown on every terminal.
+                cli.wait_until(lambda: not termios.tcgetattr(fd)[3] & termios.ECHO, 'echo off')
                 os.write(fd, typed.encode() + b'\n')
                 answered = True
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -60,6 +60,8 @@ class Status(cli.Case):
         self.assertEqual((result.returncode, result.stderr), (0, ''))
         self.assertEqual(result.stdout, '''\
 platform hello: running (pid 100)
+mode: drive (of drive, park, workshop)
+audit log: /state/audit.jsonl
 
 cluster: running, ASIL-B, 140M memory, QEMU 11.1 (TCG, pid 101)
   DEVICE   TYPE  STATE    PID  ISOLATION  WINDOW  MAPPED OF 140M
@@ -71,6 +73,23 @@ ivi: failed, QM, 256M memory, QEMU 11.1 (KVM, pid -)
   DEVICE   TYPE     STATE  PID  ISOLATION  WINDOW  MAPPED OF 256M
   console  console  ended  -    open       -       ?
 ''')
+
+    def test_status_of_one_mode_and_a_log_with_gaps(self):
+        status = json.loads(json.dumps(cli.STATUS))
+        status.update(modes=['drive'], audit={'path': '/state/\x1b[2J', 'lost': 12})
+        self.run_platform(status=status)
+        result = self.run_cli('status')
+        self.assertIn('\nmode: drive\naudit log: /state/?[2J (12 entries were lost)\n', result.stdout)
+
+    def test_status_that_is_too_long_for_one_message(self):
+        """Guests without devices are asked for one by one."""
+        status = json.loads(json.dumps(cli.STATUS))
+        devices = [guest.pop('devices') for guest in status['guests']]
+        for guest, its in zip(status['guests'], devices):
+            with open(self.folder + '/hello.json.' + guest['name'], 'w', encoding='utf-8') as file:
+                json.dump({**status, 'guests': [{**guest, 'devices': its}]}, file)
+        self.run_platform(status=status)
+        self.assertEqual(json.loads(self.run_cli('status', '--json').stdout), cli.STATUS)
 
     def test_status_as_json(self):
         self.run_platform()
@@ -103,6 +122,38 @@ ivi: failed, QM, 256M memory, QEMU 11.1 (KVM, pid -)
         self.addCleanup(again.kill)
         cli.wait_until(lambda: os.path.getsize(self.folder + '/log') > 0, 'broken')
         self.refused(self.run_cli('status', 'broken'), 'no answer')
+
+
+class Mode(cli.Case):
+    def test_mode_lists(self):
+        self.run_platform()
+        for words in (['mode'], ['mode', 'hello']):
+            result = self.run_cli(*words)
+            self.assertEqual((result.returncode, result.stdout), (0, '* drive\n  park\n  workshop\n'), result.stderr)
+
+    def test_mode_changes(self):
+        process = self.run_platform()
+        for words in (['mode', 'park'], ['mode', 'hello', 'park']):
+            result = self.run_cli(*words)
+            self.assertEqual((result.returncode, result.stdout), (0, 'hello: mode park\n'), result.stderr)
+        self.assertEqual(process.log().count('mode park'), 2)
+
+    def test_mode_that_is_called_like_the_platform(self):
+        """The name alone is the platform's: nothing is changed by it."""
+        process = self.run_platform('park')
+        self.assertEqual(self.run_cli('mode', 'park').stdout, '* drive\n  park\n  workshop\n')
+        self.assertEqual(self.run_cli('mode', 'park', 'park').stdout, 'park: mode park\n')
+        self.assertIn('mode ?\nmode park\n', process.log())
+
+    def test_mode_unknown(self):
+        self.run_platform()
+        self.refused(self.run_cli('mode', 'dirve'), 'hello: there is no such mode', 'drive, park, workshop')
+        self.refused(self.run_cli('mode', 'other', 'drive'), "no platform 'other'", 'running: hello')
+
+    def test_mode_usage(self):
+        self.refused(self.run_cli('mode', 'a', 'b', 'c'), "two arguments; this is too much: 'c'", status=2)
+        self.refused(self.run_cli('mode', 'hello', ''), 'empty', status=2)
+        self.refused(self.run_cli('mode', 'drive'), 'no platform is running')
 
 
 class Stop(cli.Case):

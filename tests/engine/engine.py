@@ -63,10 +63,10 @@ class Run:
     def __init__(self, case, *, stdout=None, **popen):
         self.case = case
         self.path = os.path.join(case.folder, 'output')
+        command = [case.program, 'run', '--state', case.state, case.definition]
         with open(self.path, 'wb') as output:
-            self.process = subprocess.Popen([case.program, 'run', case.definition], env=case.environment,
-                                            stdin=subprocess.DEVNULL, stdout=stdout or output, stderr=output,
-                                            start_new_session=True, **popen)
+            self.process = subprocess.Popen(command, env=case.environment, stdin=subprocess.DEVNULL,
+                                            stdout=stdout or output, stderr=output, start_new_session=True, **popen)
 
     def text(self):
         return pathlib.Path(self.path).read_text(encoding='utf-8')
@@ -89,7 +89,7 @@ class Run:
         """A request to the control socket: the answer, and the descriptor that came along or None."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
             control.settimeout(PATIENCE)
-            control.connect(os.path.join(self.case.runtime, 'bulkhead', 'test', 'control'))
+            control.connect(os.path.join(self.case.runtime, 'bulkhead', self.case.platform, 'control'))
             control.send(json.dumps(request).encode())
             data, fds, _, _ = socket.recv_fds(control, 65536, 1)
         return json.loads(data), fds[0] if fds else None
@@ -120,6 +120,7 @@ class Case(unittest.TestCase):
 
     guests = ('a',)
     program = BULKHEAD
+    platform = 'test'
 
     @classmethod
     def setUpClass(cls):
@@ -130,6 +131,7 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.runtime = os.path.join(self.folder, 'runtime')
         os.mkdir(self.runtime, 0o700)
+        self.state = os.path.join(self.folder, 'state')
         self.environment = {**os.environ, 'XDG_RUNTIME_DIR': self.runtime}
         self.definition = os.path.join(self.folder, 'platform.yaml')
         self.engine = os.path.join(self.folder, 'fake_qemu')
@@ -146,8 +148,10 @@ class Case(unittest.TestCase):
         with open(os.path.join(self.folder, name), 'wb') as file:
             file.write(data if isinstance(data, bytes) else data.encode())
 
-    def define(self, stop_within='3s'):
-        text = ['bulkhead: 1', 'name: test', 'engine: { qemu: fake_qemu }', 'resources:']
+    def define(self, stop_within='3s', modes=('normal',), allow=None):
+        """A definition; `allow` has more policy lines, each the text between its braces."""
+        text = ['bulkhead: 1', 'name: ' + self.platform, 'engine: { qemu: fake_qemu }',
+                'modes: [%s]' % ', '.join(modes), 'resources:']
         text += ['  %s-disk: { type: disk, image: %s.img }' % (name, name) for name in self.guests]
         text += ['  random: { type: entropy }', 'guests:']
         for name in self.guests:
@@ -156,6 +160,12 @@ class Case(unittest.TestCase):
                      '      root: { type: blk, resource: %s-disk }' % name,
                      '      entropy: { type: rng, resource: random }',
                      '      terminal: { type: console, ports: [diag] }']
+        text += ['policy:']
+        for name in self.guests:
+            text += ['  - { guest: %s, resource: random, allow: [read] }' % name]
+            if allow is None:
+                text += ['  - { guest: %s, resource: %s-disk, allow: [read, write, flush, discard] }' % (name, name)]
+        text += ['  - { %s }' % line for line in allow or ()]
         self.write('platform.yaml', '\n'.join(text) + '\n')
 
     def script(self, *words, guest='a'):

@@ -43,7 +43,7 @@ class Refused(engine.Case):
         text = pathlib.Path(self.definition).read_text(encoding='utf-8')
         for source in ('/dev/urandom', '/dev/null'):
             self.write('platform.yaml', text.replace('type: entropy', 'type: entropy, source: ' + source))
-            self.refuse('platform.yaml:7:36: error: %s is no source' % source, 'resource-kind', '/dev/hwrng')
+            self.refuse('platform.yaml:8:36: error: %s is no source' % source, 'resource-kind', '/dev/hwrng')
 
     def test_image_is_in_use(self):
         with open(self.image(), 'rb+') as file:

@@ -253,7 +253,7 @@ static int start(const struct bh_platform *platform, struct bh_diagnostics *diag
                                            .uart_fd = uart[1],
                                            .output_fd = STDERR_FILENO,
                                            .event = machine_event};
-    char *text = bh_machine_command_text(&setup);
+    char *text = bh_machine_command_script(&setup);
     (void)fprintf(stderr, "%s", text != NULL ? text : "");
     free(text);
     (void)clock_gettime(CLOCK_MONOTONIC, &self.begin);

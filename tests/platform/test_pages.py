@@ -31,7 +31,7 @@ FOUND = re.compile(r'(?:error|warning): .* \[([a-z-]+)\]$', re.MULTILINE)
 
 # Found when images are opened, by the layout, by the engine and by the host: no definition alone shows it.
 NO_EXAMPLE = {'file', 'boot-image', 'kernel-format', 'elf-format', 'elf-place', 'disk-image', 'device-count', 'memory-size',
-              'window-size', 'memory-fit', 'memory-tight', 'build-folder', 'engine', 'engine-version', 'engine-kvm',
+              'window-size', 'memory-fit', 'memory-tight', 'elf-image', 'device-tree', 'json', 'image', 'build-folder', 'engine', 'engine-version', 'engine-kvm',
               'engine-layout', 'resource-missing', 'resource-denied', 'resource-kind', 'resource-empty', 'resource-in-use',
               'resource-twice', 'backend-missing', 'backend-start', 'host-limit', 'platform-runs', 'runtime-folder'}
 

@@ -22,20 +22,34 @@
 
 struct control_rig control_rig;
 
-static char *handle_status(void *context)
-{
-    (void)context;
-    return control_rig.status != NULL ? strdup(control_rig.status) : NULL;
-}
-
 static void keep(char to[CONTROL_TEXT], const char *text)
 {
     (void)snprintf(to, CONTROL_TEXT, "%s", text != NULL ? text : "-");
 }
 
-static int handle_stop(void *context, const char *guest, const char **why)
+static char *handle_status(void *context, const char *guest, const char **why)
 {
     (void)context;
+    keep(control_rig.guest, guest);
+    if (guest != NULL && strcmp(guest, "none") == 0) {
+        *why = "no such guest";
+        return NULL;
+    }
+    return control_rig.status != NULL ? strdup(control_rig.status) : NULL;
+}
+
+/* It is this process that asks. */
+static void check_who(const struct bh_control_who *who)
+{
+    assert_int_equal(who->pid, getpid());
+    assert_int_equal(who->uid, geteuid());
+}
+
+static int handle_stop(void *context, const struct bh_control_who *who, const char *guest,
+                       const char **why)
+{
+    (void)context;
+    check_who(who);
     keep(control_rig.guest, guest);
     atomic_fetch_add(&control_rig.stops, 1u);
     if (guest != NULL && strcmp(guest, "none") == 0) {
@@ -45,30 +59,44 @@ static int handle_stop(void *context, const char *guest, const char **why)
     return guest != NULL && strcmp(guest, "mute") == 0 ? BH_STATE : BH_OK;
 }
 
-static int handle_attach(void *context, const char *guest, const char *device, const char *port,
-                         int *fd, uint32_t *terminal, const char **why)
+static int handle_attach(void *context, const struct bh_control_who *who,
+                         const struct bh_control_terminal *wanted, int *fd, uint32_t *number,
+                         const char **why)
 {
     int ends[2];
     (void)context;
-    keep(control_rig.guest, guest);
-    keep(control_rig.device, device);
-    keep(control_rig.port, port);
-    if (strcmp(guest, "none") == 0) {
+    check_who(who);
+    keep(control_rig.guest, wanted->guest);
+    keep(control_rig.device, wanted->device);
+    keep(control_rig.port, wanted->port);
+    if (strcmp(wanted->guest, "none") == 0) {
         *why = "no such guest";
         return BH_GONE;
     }
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     control_rig.terminal_fd = ends[0];
     *fd = ends[1];
-    *terminal = 7;
+    *number = 7;
     return BH_OK;
 }
 
-static void handle_resize(void *context, uint32_t terminal, uint16_t rows, uint16_t columns)
+static void handle_resize(void *context, uint32_t number, uint16_t rows, uint16_t columns)
 {
     (void)context;
-    assert_int_equal(terminal, 7);
+    assert_int_equal(number, 7);
     atomic_store(&control_rig.sizes, (uint32_t)rows << 16 | columns);
+}
+
+static int handle_mode(void *context, const struct bh_control_who *who, const char *wanted,
+                       struct bh_control_modes *modes, const char **why)
+{
+    (void)context;
+    check_who(who);
+    keep(control_rig.mode, wanted);
+    *modes = (struct bh_control_modes){
+        .now = wanted != NULL ? wanted : "drive", .names = {"drive", "park"}, .count = 2};
+    *why = "no such mode";
+    return wanted != NULL && strcmp(wanted, "none") == 0 ? BH_GONE : BH_OK;
 }
 
 const struct bh_control_handlers control_rig_handlers = {
@@ -76,6 +104,7 @@ const struct bh_control_handlers control_rig_handlers = {
     .stop = handle_stop,
     .attach = handle_attach,
     .resize = handle_resize,
+    .mode = handle_mode,
 };
 
 static void woken(struct bh_watch *watch)

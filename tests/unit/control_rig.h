@@ -30,6 +30,7 @@ struct control_rig {
     char guest[CONTROL_TEXT]; /* what they were given */
     char device[CONTROL_TEXT];
     char port[CONTROL_TEXT];
+    char mode[CONTROL_TEXT];
     int terminal_fd; /* our end of what was attached */
     atomic_uint stops;
     atomic_uint sizes; /* rows << 16 | columns */

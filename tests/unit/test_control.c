@@ -27,7 +27,11 @@ static void test_control_status(void **state)
     assert_int_equal(control_rig_call(fd, "{\"request\": \"status\"}", &answer), BH_OK);
     assert_string_equal(answer, "{\"ok\": true, \"status\": {\"platform\": \"p\"}}");
     free(answer);
-    control_rig_expect(fd, "{\"request\": \"status\", \"guest\": \"a\"}", "\"ok\": false");
+    assert_string_equal(control_rig.guest, "-");
+    control_rig_expect(fd, "{\"request\": \"status\", \"guest\": \"a\"}", "\"platform\": \"p\"");
+    assert_string_equal(control_rig.guest, "a");
+    control_rig_expect(fd, "{\"request\": \"status\", \"guest\": \"none\"}", "no such guest");
+    control_rig_expect(fd, "{\"request\": \"status\", \"device\": \"a\"}", "\"ok\": false");
     control_rig.status = NULL;
     control_rig_expect(fd, "{\"request\": \"status\"}", "no memory");
     (void)close(fd);
@@ -73,6 +77,24 @@ static void test_control_stop(void **state)
     control_rig_expect(fd, "{\"request\": \"stop\", \"guest\": 1}", "\"ok\": false");
     control_rig_expect(fd, "{\"request\": \"stop\", \"guests\": \"ivi\"}", "\"ok\": false");
     assert_int_equal(atomic_load(&control_rig.stops), 4);
+    (void)close(fd);
+}
+
+static void test_control_mode(void **state)
+{
+    (void)state;
+    control_rig_serve();
+    int fd = control_rig_client();
+    control_rig_expect(fd, "{\"request\": \"mode\"}",
+                       "{\"ok\": true, \"mode\": \"drive\", \"modes\": [\"drive\", \"park\"]}");
+    assert_string_equal(control_rig.mode, "-");
+    control_rig_expect(fd, "{\"request\": \"mode\", \"mode\": \"park\"}", "\"mode\": \"park\"");
+    assert_string_equal(control_rig.mode, "park");
+    control_rig_expect(fd, "{\"request\": \"mode\", \"mode\": \"none\"}",
+                       "{\"ok\": false, \"error\": \"no such mode\"}");
+    control_rig_expect(fd, "{\"request\": \"mode\", \"mode\": 1}", "\"ok\": false");
+    control_rig_expect(fd, "{\"request\": \"mode\", \"guest\": \"ivi\"}", "\"ok\": false");
+    assert_string_equal(control_rig.mode, "none");
     (void)close(fd);
 }
 
@@ -152,6 +174,7 @@ int main(void)
         CONTROL_CASE(test_control_status),
         CONTROL_CASE(test_control_status_of_the_largest_size),
         CONTROL_CASE(test_control_stop),
+        CONTROL_CASE(test_control_mode),
         CONTROL_CASE(test_control_attach_hands_a_terminal_over),
         CONTROL_CASE(test_control_attach_refused),
         CONTROL_CASE(test_control_descriptor_nobody_asked_for_is_closed),

@@ -247,14 +247,12 @@ static void test_release_json_that_is_no_definition(void **state)
         assert_int_equal(read_json(texts[i], &platform), BH_INVALID);
         assert_null(platform);
     }
-    char deep[200] = "{\"bulkhead\": \"1\", \"name\": ";
-    for (size_t i = 0; i < 40; i++) {
-        (void)strcat(deep, "[");
-    }
-    for (size_t i = 0; i < 40; i++) {
-        (void)strcat(deep, "]");
-    }
-    (void)strcat(deep, "}");
+    char open[41] = "";
+    char close[41] = "";
+    char deep[200];
+    memset(open, '[', sizeof(open) - 1u);
+    memset(close, ']', sizeof(close) - 1u);
+    (void)snprintf(deep, sizeof(deep), "{\"bulkhead\": \"1\", \"name\": %s%s}", open, close);
     assert_int_equal(read_json(deep, &platform), BH_INVALID);
 }
 

@@ -27,7 +27,26 @@ static struct {
     struct bh_guest guest;
     struct bh_diagnostics *diagnostics;
     char *said;
+    uint32_t operations; /* that the policy allows */
 } rig;
+
+#define ALL  (BH_DISK_READ | BH_DISK_WRITE | BH_DISK_FLUSH | BH_DISK_DISCARD)
+#define SOME (BH_DISK_READ | BH_DISK_FLUSH)
+
+/* In the place of the policy's (the link is told so): what a definition allows is test_rules.c's. */
+uint32_t __wrap_bh_policy_operations(const struct bh_platform *platform,
+                                     const struct bh_guest *guest,
+                                     const struct bh_resource *resource, uint32_t mode);
+uint32_t __wrap_bh_policy_operations(const struct bh_platform *platform,
+                                     const struct bh_guest *guest,
+                                     const struct bh_resource *resource, uint32_t mode)
+{
+    assert_ptr_equal(platform, &rig.platform);
+    assert_ptr_equal(guest, &rig.guest);
+    assert_ptr_equal(resource, &rig.resource);
+    assert_int_equal(mode, BH_MODES_ALL);
+    return rig.operations;
+}
 
 static int setup(void **state)
 {
@@ -39,6 +58,7 @@ static int setup(void **state)
     }
     rig.platform.files[0].folder = rig.folder;
     rig.platform.files[0].path = "p.yaml";
+    rig.operations = ALL;
     rig.resource.name.text = "disk";
     rig.resource.image.text = "image";
     rig.device.name.text = "root";
@@ -110,12 +130,39 @@ static void test_resource_rights(void **state)
     assert_int_equal(resource_open(&resource), BH_OK);
     assert_int_equal(fcntl(resource.fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
     assert_int_equal(fcntl(resource.fd, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(resource.operations, ALL);
+    assert_int_equal(resource.rights, BH_RIGHT_READ | BH_RIGHT_WRITE);
     bh_resource_close(&resource);
-    rig.resource.read_only.value = true;
+    rig.operations = SOME;
     assert_int_equal(resource_open(&resource), BH_OK);
     assert_int_equal(fcntl(resource.fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
+    assert_int_equal(resource.operations, SOME);
+    assert_int_equal(resource.rights, BH_RIGHT_READ);
     bh_resource_close(&resource);
     assert_int_equal(resource.fd, -1);
+    /* A disk that cannot be read serves nobody: it is open for both. */
+    rig.operations = BH_DISK_WRITE;
+    assert_int_equal(resource_open(&resource), BH_OK);
+    assert_int_equal(fcntl(resource.fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    bh_resource_close(&resource);
+    assert_int_equal(bh_diagnostics_errors(rig.diagnostics), 0);
+}
+
+/* Nothing is opened that this version has no back end for, whatever its path says. */
+static void test_resource_without_back_end(void **state)
+{
+    struct bh_open_resource resource;
+    (void)state;
+    image_make("image", 4096);
+    for (uint32_t type = 0; type < BH_RESOURCE_TYPES; type++) {
+        if (type == BH_RESOURCE_DISK || type == BH_RESOURCE_ENTROPY) {
+            continue;
+        }
+        rig.resource.type.value = type;
+        rig.resource.device.text = "image";
+        assert_int_equal(resource_open(&resource), BH_OK);
+        assert_int_equal(resource.fd, -1);
+    }
     assert_int_equal(bh_diagnostics_errors(rig.diagnostics), 0);
 }
 
@@ -196,7 +243,7 @@ static void test_resource_in_use(void **state)
     lock.l_type = F_RDLCK;
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
     expect_refused(BH_STATE, "resource-in-use", "locked for reading");
-    rig.resource.read_only.value = true;
+    rig.operations = SOME;
     assert_int_equal(resource_open(&resource), BH_OK);
     bh_resource_close(&resource);
     (void)close(fd);
@@ -219,7 +266,10 @@ static void test_resource_clash(void **state)
     assert_int_equal(resource_open(&two), BH_OK);
     assert_true(bh_resource_clash(&one, &two));
     assert_false(bh_resource_clash(&one, &none));
-    rig.resource.read_only.value = true; /* of both: they have one resource here */
+    one.rights = BH_RIGHT_READ;
+    assert_true(bh_resource_clash(&one, &two));
+    assert_true(bh_resource_clash(&two, &one));
+    two.rights = BH_RIGHT_READ;
     assert_false(bh_resource_clash(&one, &two));
     bh_resource_clash_say(&one, &two, rig.diagnostics);
     expect_said("resource-twice", "cluster/root and cluster/root are the same disk");
@@ -230,13 +280,11 @@ static void test_resource_clash(void **state)
 /* ------------------------------------------------------------------------------------------------
  * command lines */
 
-static void expect_command(int resource_fd, const int *ports, const char *wanted, uint32_t fds)
+static void expect_command(const struct bh_backend_parts *parts, const char *wanted, uint32_t fds)
 {
     struct bh_backend_command command = {.count = 0};
     char all[4096] = "";
-    assert_int_equal(
-        bh_backend_command(&command, "/opt/b", &rig.guest, &rig.device, 10, resource_fd, ports),
-        BH_OK);
+    assert_int_equal(bh_backend_command(&command, "/opt/b", parts), BH_OK);
     for (uint32_t i = 0; command.arguments[i] != NULL; i++) {
         size_t used = strlen(all);
         (void)snprintf(all + used, sizeof(all) - used, "%s%s", i > 0u ? " " : "",
@@ -250,45 +298,108 @@ static void expect_command(int resource_fd, const int *ports, const char *wanted
     assert_int_equal(command.fds[0].from, 10);
 }
 
+static struct bh_backend_parts usual_parts(int resource_fd, int filter_fd)
+{
+    return (struct bh_backend_parts){
+        .guest = &rig.guest,
+        .device = &rig.device,
+        .socket_fd = 10,
+        .resource_fd = resource_fd,
+        .filter_fd = filter_fd,
+        .operations = ALL,
+    };
+}
+
 static void test_command_blk(void **state)
 {
     (void)state;
-    expect_command(20, NULL,
-                   "bulkhead-blk --fd 3 --blk-file /dev/fd/4 --num-queues 2 --serial cluster/root",
-                   2);
-    rig.resource.read_only.value = true;
+    struct bh_backend_parts parts = usual_parts(20, 21);
+    expect_command(&parts,
+                   "bulkhead-blk --fd 3 --filter 4 --blk-file /dev/fd/5 --operations "
+                   "read,write,flush,discard --num-queues 2 --serial cluster/root",
+                   3);
+    parts.operations = BH_DISK_READ;
     rig.device.write_through.value = true;
     rig.device.serial.text = "a-serial-that-is-too-long";
-    expect_command(20, NULL,
-                   "bulkhead-blk --fd 3 --blk-file /dev/fd/4 --read-only --write-through "
-                   "--num-queues 2 --serial a-serial-that-is-too",
-                   2);
+    expect_command(&parts,
+                   "bulkhead-blk --fd 3 --filter 4 --blk-file /dev/fd/5 --operations read "
+                   "--write-through --num-queues 2 --serial a-serial-that-is-too",
+                   3);
+}
+
+static void test_command_of_no_program(void **state)
+{
+    struct bh_backend_command command = {.count = 0};
+    (void)state;
+    rig.device.type.value = BH_DEVICE_PASSTHROUGH;
+    const struct bh_backend_parts parts = usual_parts(-1, -1);
+    assert_int_equal(bh_backend_command(&command, "/opt/b", &parts), BH_UNSUPPORTED);
+    assert_int_equal(bh_backend_program(&command, "/opt/b", BH_DEVICE_PASSTHROUGH), BH_UNSUPPORTED);
 }
 
 static void test_command_rng(void **state)
 {
     (void)state;
     rig.device.type.value = BH_DEVICE_RNG;
-    expect_command(-1, NULL, "bulkhead-rng --fd 3", 1);
-    expect_command(20, NULL, "bulkhead-rng --fd 3 --source /dev/fd/4", 2);
+    const struct bh_backend_parts kernel = usual_parts(-1, 21);
+    const struct bh_backend_parts source = usual_parts(20, 21);
+    expect_command(&kernel, "bulkhead-rng --fd 3 --filter 4", 2);
+    expect_command(&source, "bulkhead-rng --fd 3 --filter 4 --source /dev/fd/5", 3);
 }
 
 static void test_command_console(void **state)
 {
     static const int ports[] = {30, 31, 32};
+    static struct bh_text names[] = {{.text = "diag"}, {.text = "log"}};
     (void)state;
     rig.device.type.value = BH_DEVICE_CONSOLE;
-    expect_command(-1, ports,
+    struct bh_backend_parts parts = usual_parts(-1, -1);
+    parts.port_fds = ports;
+    expect_command(&parts,
                    "bulkhead-console --fd 3 --port /dev/fd/4 --no-size --no-emergency-write", 2);
     rig.device.size.value = true;
     rig.device.emergency_write.value = true;
-    rig.device.ports.count = 2;
-    rig.device.ports.names[0].text = "diag";
-    rig.device.ports.names[1].text = "log";
-    expect_command(-1, ports,
+    rig.device.ports = (struct bh_names){.names = names, .count = 2};
+    expect_command(&parts,
                    "bulkhead-console --fd 3 --port /dev/fd/4 --port diag=/dev/fd/5 --port "
                    "log=/dev/fd/6",
                    4);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * refused requests */
+
+static void test_refusal_said(void **state)
+{
+    (void)state;
+    assert_true(bh_refusal_said("bulkhead-blk",
+                                "bulkhead-blk: warning: refused, the policy does not allow it"));
+    assert_false(bh_refusal_said("bulkhead-blk", "bulkhead-blk: warning: refuse"));
+    assert_false(bh_refusal_said("bulkhead-blk", "bulkhead-rng: warning: refused, nothing"));
+    assert_false(bh_refusal_said("bulkhead-blk", "bulkhead-blk"));
+    assert_false(bh_refusal_said("bulkhead-blk", ""));
+}
+
+/* 32 at once, then one for every 5 seconds; what is not heard is counted. */
+static void test_refusals_are_heard_as_often_as_an_honest_one_speaks(void **state)
+{
+    struct bh_refusals refusals = {.room = 32};
+    (void)state;
+    for (uint32_t i = 0; i < 32; i++) {
+        assert_true(bh_refusals_hear(&refusals, 100));
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        assert_false(bh_refusals_hear(&refusals, 104));
+    }
+    assert_int_equal(refusals.left_out, 10);
+    assert_true(bh_refusals_hear(&refusals, 105));
+    assert_false(bh_refusals_hear(&refusals, 109));
+    assert_true(bh_refusals_hear(&refusals, 111));
+    assert_false(bh_refusals_hear(&refusals, 114));
+    for (uint32_t i = 0; i < 32; i++) {
+        assert_true(bh_refusals_hear(&refusals, UINT64_C(1) << 40));
+    }
+    assert_false(bh_refusals_hear(&refusals, UINT64_C(1) << 40));
 }
 
 static void test_command_status_text(void **state)
@@ -306,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resource_rights, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resource_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resource_without_back_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resource_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resource_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resource_empty, setup, teardown),
@@ -315,7 +427,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_command_blk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_command_rng, setup, teardown),
         cmocka_unit_test_setup_teardown(test_command_console, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_command_of_no_program, setup, teardown),
         cmocka_unit_test_setup_teardown(test_command_status_text, setup, teardown),
+        cmocka_unit_test(test_refusal_said),
+        cmocka_unit_test(test_refusals_are_heard_as_often_as_an_honest_one_speaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,10 @@ static char long_name[BH_NAME_MAX + 1u];
 
 static struct rig {
     struct bh_supervisor supervisor;
+    struct bh_supervisor_setup setup;
+    struct bh_state_folder state;
     struct bh_platform platform;
+    struct bh_text modes[BH_MODES_MAX];
     struct bh_resource resource;
     struct bh_guest guests[BH_GUESTS_MAX];
     struct bh_device_definition devices[BH_DEVICES_MAX];
@@ -62,8 +65,15 @@ static void make(uint32_t guests, uint32_t devices)
     rig.platform = (struct bh_platform){.name.text = long_name,
                                         .guests = rig.guests,
                                         .guest_count = guests,
+                                        .modes = {.names = rig.modes, .count = BH_MODES_MAX},
                                         .files = {{.path = "p.yaml"}}};
-    rig.supervisor = (struct bh_supervisor){.platform = &rig.platform, .guests = rig.supervised};
+    for (uint32_t i = 0; i < BH_MODES_MAX; i++) {
+        rig.modes[i].text = long_name;
+    }
+    memset(rig.state.path, 'p', sizeof(rig.state.path) - 1u);
+    rig.setup.state = &rig.state;
+    rig.supervisor = (struct bh_supervisor){
+        .setup = &rig.setup, .platform = &rig.platform, .guests = rig.supervised};
     for (uint32_t i = 0; i < devices; i++) {
         struct bh_window *window = &rig.supervised[0].windows[1u + i];
         rig.devices[i] = (struct bh_device_definition){
@@ -87,17 +97,32 @@ static void finish(uint32_t devices)
     }
 }
 
+/* The status as an object: it fits into a message. `guest` NULL: of all. */
+static json_t *status_of(const char *guest)
+{
+    const char *why = NULL;
+    char *text = bh_supervisor_status(&rig.supervisor, guest, &why);
+    assert_non_null(text);
+    assert_true(strlen(text) + strlen(ANSWER) <= BH_CONTROL_BYTES_MAX);
+    json_t *status = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    assert_non_null(status);
+    return status;
+}
+
+/* The last of its guests. */
+static json_t *last_guest(const json_t *status, size_t count)
+{
+    json_t *guests = json_object_get(status, "guests");
+    assert_int_equal(json_array_size(guests), count);
+    return json_array_get(guests, count - 1u);
+}
+
 /* The last device of the last guest; *status is to be let go. */
 static json_t *last_device(json_t **status)
 {
-    char *text = bh_supervisor_status(&rig.supervisor);
-    assert_non_null(text);
-    assert_true(strlen(text) + strlen(ANSWER) <= BH_CONTROL_BYTES_MAX);
-    *status = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    free(text);
-    json_t *guests = json_object_get(*status, "guests");
-    assert_int_equal(json_array_size(guests), rig.platform.guest_count);
-    json_t *guest = json_array_get(guests, json_array_size(guests) - 1u);
+    *status = status_of(NULL);
+    json_t *guest = last_guest(*status, rig.platform.guest_count);
     json_t *devices = json_object_get(guest, "devices");
     assert_int_equal(json_array_size(devices), rig.guests[0].device_count);
     return json_array_get(devices, json_array_size(devices) - 1u);
@@ -115,17 +140,62 @@ static void test_status_names_windows(void **state)
     finish(3);
 }
 
-/* The sum still tells whether there is too much. */
-static void test_status_of_the_largest_platform(void **state)
+static void test_status_mode_audit_and_what_is_left_out(void **state)
 {
     json_t *status;
     (void)state;
-    make(BH_GUESTS_MAX, BH_DEVICES_MAX);
+    make(1, 1);
+    rig.devices[0].left_out = true;
+    rig.supervisor.audit.lost = 3;
+    rig.modes[1].text = "second";
+    rig.supervisor.mode = 1;
+    (void)snprintf(rig.state.path, sizeof(rig.state.path), "/state/caf\xe9");
+    json_t *device = last_device(&status);
+    assert_string_equal(json_string_value(json_object_get(device, "state")), "left out");
+    assert_string_equal(json_string_value(json_object_get(status, "mode")), "second");
+    assert_int_equal(json_array_size(json_object_get(status, "modes")), BH_MODES_MAX);
+    json_t *audit = json_object_get(status, "audit");
+    assert_string_equal(json_string_value(json_object_get(audit, "path")),
+                        "/state/caf?/audit.jsonl");
+    assert_int_equal(json_integer_value(json_object_get(audit, "lost")), 3);
+    json_decref(status);
+    finish(1);
+}
+
+/* The sum still tells whether there is too much. */
+static void test_status_without_the_names_of_windows(void **state)
+{
+    json_t *status;
+    (void)state;
+    make(16, BH_DEVICES_MAX);
     json_t *device = last_device(&status);
     assert_int_equal(json_integer_value(json_object_get(device, "mapped")),
-                     BH_GUESTS_MAX * BH_DEVICES_MAX * PAGE);
+                     16 * BH_DEVICES_MAX * PAGE);
     assert_null(json_object_get(device, "mapped_windows"));
     json_decref(status);
+    finish(BH_DEVICES_MAX);
+}
+
+/* All guests are there, and each can be asked for alone. */
+static void test_status_of_the_largest_platform(void **state)
+{
+    static char last_name[] = "last";
+    const char *why = NULL;
+    (void)state;
+    make(BH_GUESTS_MAX, BH_DEVICES_MAX);
+    rig.guests[BH_GUESTS_MAX - 1u].name.text = last_name;
+    json_t *status = status_of(NULL);
+    json_t *guest = last_guest(status, BH_GUESTS_MAX);
+    assert_string_equal(json_string_value(json_object_get(guest, "name")), "last");
+    assert_null(json_object_get(guest, "devices"));
+    json_decref(status);
+    status = status_of("last");
+    guest = last_guest(status, 1);
+    assert_string_equal(json_string_value(json_object_get(guest, "name")), "last");
+    assert_int_equal(json_array_size(json_object_get(guest, "devices")), BH_DEVICES_MAX);
+    json_decref(status);
+    assert_null(bh_supervisor_status(&rig.supervisor, "nobody", &why));
+    assert_non_null(strstr(why, "no such guest"));
     finish(BH_DEVICES_MAX);
 }
 
@@ -133,6 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_names_windows),
+        cmocka_unit_test(test_status_mode_audit_and_what_is_left_out),
+        cmocka_unit_test(test_status_without_the_names_of_windows),
         cmocka_unit_test(test_status_of_the_largest_platform),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@
 static struct {
     struct bh_loop loop;
     struct bh_output output;
-    struct bh_terminal terminal;
+    struct bh_guest_terminal terminal;
     struct bh_words words;
     FILE *stream;
     int reader; /* of the output */
@@ -51,7 +51,7 @@ static void start(bool is_pty)
     assert_non_null(rig.stream);
     assert_int_equal(bh_output_init(&rig.output, &rig.loop.poller, rig.stream, false), BH_OK);
     rig.output.drained = drained;
-    const struct bh_terminal_setup setup = {
+    const struct bh_guest_terminal_setup setup = {
         .poller = &rig.loop.poller,
         .output = &rig.output,
         .device = "console",
@@ -60,7 +60,7 @@ static void start(bool is_pty)
         .words = &rig.words,
         .is_pty = is_pty,
     };
-    assert_int_equal(bh_terminal_init(&rig.terminal, &setup), BH_OK);
+    assert_int_equal(bh_guest_terminal_init(&rig.terminal, &setup), BH_OK);
 }
 
 static int setup_pty(void **state)
@@ -80,7 +80,7 @@ static int setup_pair(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    bh_terminal_finish(&rig.terminal);
+    bh_guest_terminal_finish(&rig.terminal);
     bh_output_finish(&rig.output);
     bh_loop_finish(&rig.loop);
     (void)close(rig.reader);
@@ -143,8 +143,8 @@ static void test_terminal_lines(void **state)
     print("hello\r\n\033[31mred\033[0m\nprompt# ");
     expect("ivi      | hello\nivi      | red\n");
     assert_true(rig.output.restless);
-    bh_terminal_tick(&rig.terminal);
-    bh_terminal_tick(&rig.terminal);
+    bh_guest_terminal_tick(&rig.terminal);
+    bh_guest_terminal_tick(&rig.terminal);
     expect("ivi      | hello\nivi      | red\nivi      | prompt# \n");
     assert_string_equal(bh_words_said(&rig.words), "prompt# ");
 }
@@ -154,7 +154,7 @@ static void test_terminal_last_words(void **state)
 {
     (void)state;
     print("Kernel panic - not syncing\nno end");
-    bh_terminal_finish(&rig.terminal);
+    bh_guest_terminal_finish(&rig.terminal);
     expect("ivi      | Kernel panic - not syncing\nivi      | no end\n");
     assert_string_equal(bh_words_said(&rig.words), "Kernel panic - not syncing");
 }
@@ -236,8 +236,8 @@ static void test_terminal_attach(void **state)
     int fd = -1;
     int second = -1;
     (void)state;
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_OK);
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &second), BH_STATE);
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &fd), BH_OK);
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &second), BH_STATE);
     print("raw \033[1m\r\n");
     turn_until(readable(fd));
     assert_int_equal(read(fd, bytes, sizeof(bytes)), 10);
@@ -249,7 +249,7 @@ static void test_terminal_attach(void **state)
     assert_memory_equal(bytes, "\003x\r", 3);
     (void)close(fd);
     turn_until(!rig.terminal.attached);
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_OK);
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &fd), BH_OK);
     (void)close(fd);
 }
 
@@ -262,7 +262,7 @@ static void test_terminal_input_waits(void **state)
     size_t received = 0;
     uint32_t stuck = 0;
     (void)state;
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_OK);
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &fd), BH_OK);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(fcntl(rig.terminal.guest_fd, F_SETFL, O_NONBLOCK), 0);
     memset(bytes, 'i', sizeof(bytes));
@@ -286,7 +286,7 @@ static void peer_sleeps(uint32_t ticks)
 {
     int fd = -1;
     uint32_t stuck = 0;
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_OK);
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &fd), BH_OK);
     assert_int_equal(fcntl(rig.terminal.guest_fd, F_SETFL, O_NONBLOCK), 0);
     for (uint32_t i = 0; i < 1000000u && stuck < 50u; i++) {
         stuck = write(rig.terminal.guest_fd, "0123456789\n", 11) > 0 ? 0u : stuck + 1u;
@@ -297,7 +297,7 @@ static void peer_sleeps(uint32_t ticks)
     assert_int_equal(stuck, 50);
     for (uint32_t i = 0; i < ticks; i++) {
         assert_true(rig.terminal.attached);
-        bh_terminal_tick(&rig.terminal);
+        bh_guest_terminal_tick(&rig.terminal);
         turn(1);
     }
     assert_false(rig.terminal.attached);
@@ -331,14 +331,14 @@ static void test_terminal_ends_while_attached(void **state)
     char bytes[64];
     int fd = -1;
     (void)state;
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_OK);
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &fd), BH_OK);
     print("bye");
-    bh_terminal_finish(&rig.terminal);
+    bh_guest_terminal_finish(&rig.terminal);
     assert_int_equal(read(fd, bytes, sizeof(bytes)), 3);
     assert_int_equal(read(fd, bytes, sizeof(bytes)), 0);
     (void)close(fd);
-    assert_int_equal(bh_terminal_attach(&rig.terminal, &fd), BH_GONE);
-    assert_false(bh_terminal_resize(&rig.terminal, 1, 1));
+    assert_int_equal(bh_guest_terminal_attach(&rig.terminal, &fd), BH_GONE);
+    assert_false(bh_guest_terminal_resize(&rig.terminal, 1, 1));
 }
 
 static void test_terminal_is_raw_and_resized(void **state)
@@ -351,7 +351,7 @@ static void test_terminal_is_raw_and_resized(void **state)
     assert_int_equal(termios.c_oflag & OPOST, 0);
     assert_int_equal(ioctl(rig.terminal.guest_fd, TIOCGWINSZ, &size), 0);
     assert_int_equal(size.ws_row, 24);
-    assert_true(bh_terminal_resize(&rig.terminal, 50, 132));
+    assert_true(bh_guest_terminal_resize(&rig.terminal, 50, 132));
     assert_int_equal(ioctl(rig.terminal.guest_fd, TIOCGWINSZ, &size), 0);
     assert_int_equal(size.ws_row, 50);
     assert_int_equal(size.ws_col, 132);
@@ -361,9 +361,9 @@ static void test_terminal_is_raw_and_resized(void **state)
 static void test_terminal_uart_ends(void **state)
 {
     (void)state;
-    assert_false(bh_terminal_resize(&rig.terminal, 1, 1));
+    assert_false(bh_guest_terminal_resize(&rig.terminal, 1, 1));
     print("uart\n");
-    bh_terminal_handed(&rig.terminal);
+    bh_guest_terminal_handed(&rig.terminal);
     assert_int_equal(rig.terminal.guest_fd, -1);
     expect("ivi      | uart\n");
     turn_until(rig.terminal.source.ended);

@@ -63,7 +63,7 @@ static void *tree_make(struct layout_rig *rig)
     return tree;
 }
 
-/* [BH-LAY-1, BH-LAY-2, BH-LAY-4, BH-LAY-5, BH-LAY-7, BH-LAY-19] */
+/* [BH-LAY-1, BH-LAY-2, BH-LAY-4, BH-LAY-5, BH-LAY-7, BH-LAY-8, BH-LAY-22] */
 static void test_machine(void **state)
 {
     struct layout_rig rig;
