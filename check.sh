@@ -32,11 +32,12 @@ tap=$out/tap
 
 usage() {
     cat <<'TEXT'
-Usage: ./check.sh [--quick] [--no-setup] [STAGE...]
+Usage: ./check.sh [--quick] [--no-setup] [--fuzz SECONDS] [STAGE...]
        ./check.sh --list | --help
 
 Without a STAGE all of them run. --quick leaves out what takes minutes: guests, fuzzers, mutations,
-callgrind. --no-setup installs no packages.
+callgrind. --no-setup installs no packages. --fuzz SECONDS is for how long each fuzzer runs (20; that of
+the definition at least 60).
 TEXT
 }
 
@@ -114,7 +115,7 @@ stage_run() {
 }
 stage_freestanding() { tap_program freestanding 300 tools/check_freestanding.sh build/freestanding; }
 stage_lint() { build_clang && tap_program lint 1800 tools/lint.sh build/clang; }
-stage_fuzz() { build_fuzz && tap_program fuzz 600 tools/fuzz_smoke.sh build/fuzz 20; }
+stage_fuzz() { build_fuzz && tap_program fuzz $((600 + 8 * fuzz_seconds)) tools/fuzz_smoke.sh build/fuzz "$fuzz_seconds"; }
 stage_trace() { tools/trace.py --results "$tap" --html build/spec.html; }
 
 stage_asan() {
@@ -174,6 +175,7 @@ stop() {
 
 quick=
 setup=yes
+fuzz_seconds=20
 chosen=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -187,6 +189,14 @@ while [ $# -gt 0 ]; do
         ;;
     --quick) quick=yes ;;
     --no-setup) setup= ;;
+    --fuzz)
+        if ! [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ ]]; then
+            echo 'check.sh: --fuzz takes seconds, such as --fuzz 3600' >&2
+            exit 2
+        fi
+        fuzz_seconds=$2
+        shift
+        ;;
     *)
         if [ -z "$(field "$1" 1)" ]; then
             echo "check.sh: no stage '$1'; see --list" >&2

@@ -88,8 +88,8 @@ static void list_files(const struct bh_platform *platform, const char *folder, b
 static int write_unit(const struct bh_platform *platform, const char *folder, bool with_image)
 {
     char *text = bh_unit_text(platform, with_image);
-    bool good = text != NULL &&
-                bh_cli_build_file(folder, platform->name.text, BH_CLI_UNIT_ENDING, text);
+    bool good =
+        text != NULL && bh_cli_build_file(folder, platform->name.text, BH_CLI_UNIT_ENDING, text);
     if (text == NULL) {
         bh_cli_error("build: no memory for the systemd unit");
     }

@@ -173,6 +173,7 @@ static const struct row checks[] = {
     {{"host-limit", "the host has descriptors and memory enough", ERROR}, ELSEWHERE},
     {{"platform-runs", "the platform does not run already", ERROR}, ELSEWHERE},
     {{"runtime-folder", "the supervisor's folder can be used", ERROR}, ELSEWHERE},
+    {{"audit-log", "the audit log can be written", ERROR}, ELSEWHERE},
 };
 
 #define CHECK_COUNT (sizeof(checks) / sizeof(checks[0]))

@@ -10,11 +10,12 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bulkhead/error.h"
+#include "output_path.h"
 #include "platform/definition/reader.h"
 #include "platform/definition/schema.h"
 #include "release.h"
@@ -55,45 +56,10 @@ static const void *member(const void *at, size_t offset)
     return (const uint8_t *)at + offset;
 }
 
-/* ------------------------------------------------------------------------------------------------
- * paths */
-
-/* How many bytes two absolute folders have in common, up to a whole name of both. */
-static size_t common(const char *a, const char *b)
-{
-    size_t whole = 0;
-    size_t i = 0;
-    for (; a[i] != '\0' && a[i] == b[i]; i++) {
-        whole = a[i] == '/' ? i : whole;
-    }
-    bool a_ends = a[i] == '\0' && (b[i] == '\0' || b[i] == '/');
-    bool b_ends = b[i] == '\0' && (a[i] == '\0' || a[i] == '/');
-    return a_ends || b_ends ? i : whole;
-}
-
-/* A relative path that begins at folder `to`, and means what `path` means in folder `from`. */
-static json_t *path_from(const char *to, const char *from, const char *path)
-{
-    char text[3 * PATH_MAX];
-    size_t used = 0;
-    size_t same = strcmp(to, "/") == 0 || strcmp(from, "/") == 0 ? 0 : common(to, from);
-    for (const char *at = to + same; (at = strchr(at, '/')) != NULL && at[1] != '\0'; at++) {
-        used += (size_t)snprintf(text + used, used < sizeof(text) ? sizeof(text) - used : 0, "../");
-    }
-    const char *rest = from + same + (from[same] == '/' ? 1 : 0);
-    int length = used < sizeof(text) ? snprintf(text + used, sizeof(text) - used, "%s%s%s", rest,
-                                                *rest != '\0' ? "/" : "", path)
-                                     : -1;
-    return length >= 0 && (size_t)length < sizeof(text) - used ? json_string(text) : NULL;
-}
-
 static json_t *path_json(const struct maker *maker, const struct bh_text *text)
 {
-    const struct bh_definition_file *files = maker->platform->files;
-    if (text->text[0] == '/' || text->at.file == 0) {
-        return json_string(text->text);
-    }
-    return path_from(files[0].folder, files[text->at.file].folder, text->text);
+    char path[BH_OUTPUT_PATH_BYTES];
+    return bh_output_path(maker->platform, text, path) == BH_OK ? json_string(path) : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------

@@ -38,13 +38,11 @@ static const char *choice_word(const struct bh_schema_group *group, const char *
     return "";
 }
 
-static const char *duration(uint64_t ms)
+static struct bh_schema_number duration(uint64_t ms)
 {
-    static struct bh_schema_number text;
     static const struct bh_schema_key key = {.type = BH_SCHEMA_TIME};
 
-    text = bh_schema_number(&key, ms);
-    return text.text;
+    return bh_schema_number(&key, ms);
 }
 
 static void boot_put(const struct bh_html *html, const struct bh_guest *guest)
@@ -66,7 +64,7 @@ static void watchdog_put(const struct bh_html *html, const struct bh_guest *gues
         return;
     }
     bh_html_put(html, "<div><dt>Watchdog</dt><dd>%s, then %s%s</dd></div>\n",
-                duration(guest->watchdog.timeout.value),
+                duration(guest->watchdog.timeout.value).text,
                 choice_word(&bh_schema_watchdog, "action", guest->watchdog.action.value),
                 guest->watchdog.optional.value ? "; left out where the engine has none" : "");
 }
@@ -110,7 +108,7 @@ static void facts_put(const struct bh_report *report, const struct bh_guest *gue
     ready_put(html, guest);
     watchdog_put(html, guest);
     fact_put(html, "On reset", choice_word(&bh_schema_guest, "on-reset", guest->on_reset.value));
-    fact_put(html, "Stops within", duration(guest->stop_within.value));
+    fact_put(html, "Stops within", duration(guest->stop_within.value).text);
     bh_html_put(html, "</dl>\n");
 }
 

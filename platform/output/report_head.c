@@ -22,7 +22,7 @@ struct source {
 static void digest_text(char *to, const uint8_t *digest, unsigned length)
 {
     for (unsigned i = 0; i < length; i++) {
-        (void)snprintf(to + 2u * i, 3, "%02x", digest[i]);
+        (void)snprintf(to + 2u * (size_t)i, 3, "%02x", digest[i]);
     }
 }
 

@@ -2,7 +2,8 @@
 /*
  * Few crossings, by the barycentre method: in turns each resource goes to the middle of the rows
  * that use it, each row to its resource within its guest, each guest to the middle of its rows. The
- * best of a few turns is kept, and neighbours are exchanged where that still helps. It measures and draws nothing.
+ * best of a few turns is kept, and neighbours are exchanged where that still helps. It draws
+ * nothing.
  */
 #include "report_order.h"
 

@@ -20,6 +20,7 @@
 static void allowed_put(const struct bh_report *report, const struct bh_report_link *link)
 {
     const struct bh_html *html = report->html;
+    uint32_t said = 0;
 
     for (uint32_t mode = 0; mode < report->mode_count; mode++) {
         char text[BH_ALLOWED_BYTES];
@@ -27,14 +28,19 @@ static void allowed_put(const struct bh_report *report, const struct bh_report_l
         char names[BH_MODES_MAX * (BH_NAME_MAX + 2u)];
         uint32_t same = 0;
 
-        bh_report_allowed(report, link, mode, BH_ALLOWANCE_RANGES_MAX, text, sizeof(text));
-        for (uint32_t i = 0; i < report->mode_count; i++) {
-            bh_report_allowed(report, link, i, BH_ALLOWANCE_RANGES_MAX, other, sizeof(other));
-            same |= strcmp(text, other) == 0 ? 1u << i : 0u;
+        if ((said >> mode & 1u) != 0) {
+            continue;
         }
-        /* Another mode has said it already; that some modes allow nothing need not be said. */
-        if ((same & ((1u << mode) - 1u)) != 0 ||
-            (strcmp(text, "nothing") == 0 && link->operations != 0)) {
+        bh_report_allowed(report, link, mode, BH_ALLOWANCE_RANGES_MAX, text, sizeof(text));
+        for (uint32_t i = mode; i < report->mode_count; i++) {
+            if (link->same[i] == i) {
+                bh_report_allowed(report, link, i, BH_ALLOWANCE_RANGES_MAX, other, sizeof(other));
+                same |= strcmp(text, other) == 0 ? bh_report_same(report, link, i) : 0u;
+            }
+        }
+        said |= same;
+        /* That some modes allow nothing need not be said. */
+        if (strcmp(text, "nothing") == 0 && link->operations != 0) {
             continue;
         }
         bh_report_modes(report, same, names, sizeof(names));
@@ -97,6 +103,9 @@ static const char *rights_text(const struct bh_report_link *link)
 {
     static const char *const words[] = {"none", "read", "write", "read, write"};
 
+    if (link->device->left_out) {
+        return "not opened";
+    }
     if (link->resource == BH_REPORT_NONE) {
         return "its terminal";
     }

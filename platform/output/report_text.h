@@ -25,7 +25,8 @@ struct bh_text_lines {
 };
 
 /* Breaks a text into lines of at most `room` pixels: at spaces; where a word alone is too long,
- * behind a hyphen of it, or else between any two characters. What does not fit into BH_TEXT_LINES_MAX lines is left out. */
+ * behind a hyphen of it, or else between any two characters. What does not fit into
+ * BH_TEXT_LINES_MAX lines is left out. */
 void bh_text_wrap(struct bh_text_lines *lines, const char *text, int size, bool bold, int room);
 
 #endif

@@ -13,6 +13,7 @@ Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio, /bytes, /vhost_
 
 import os
 import pathlib
+import re
 import struct
 import sys
 
@@ -447,13 +448,33 @@ def mmio_seeds(packed):
         yield 'class_00_disk_of_kind_%d' % kind, s
 
 
+def with_included(path):
+    """A definition with what it includes behind it, each behind a line #---, and named f1.yaml, f2.yaml, ... in it."""
+    found = [path]
+    texts = []
+    for file in found:
+        text = file.read_text(encoding='utf-8')
+        include = re.search(r'^include: (.*)$', text, re.M)
+        for name in re.findall(r'[^\s,\[\]]+\.yaml', include.group(1)) if include else []:
+            other = (file.parent / name).resolve()
+            if other.exists():
+                if other not in found:
+                    found.append(other)
+                line = include.group(0).replace(name, 'f%d.yaml' % found.index(other))
+                text = text.replace(include.group(0), line)
+                include = re.search(r'^include: (.*)$', text, re.M)
+        texts.append(text)
+    return '\n#---\n'.join(texts)
+
+
 def write_definitions(folder):
-    """The definitions that have golden files; returns how many."""
+    """The definitions that have golden files, and the examples; returns how many."""
     os.makedirs(folder, exist_ok=True)
-    paths = sorted((pathlib.Path(__file__).resolve().parent.parent / 'platform').glob('*/*.yaml'))
+    tests = pathlib.Path(__file__).resolve().parent.parent
+    paths = sorted([*(tests / 'platform').glob('*/*.yaml'), *(tests.parent / 'examples').glob('*/*.yaml')])
     for path in paths:
         with open(os.path.join(folder, '%s-%s' % (path.parent.name, path.stem)), 'wb') as file:
-            file.write(path.read_bytes())
+            file.write(with_included(path).encode())
     return len(paths)
 
 

@@ -33,7 +33,8 @@ FOUND = re.compile(r'(?:error|warning): .* \[([a-z-]+)\]$', re.MULTILINE)
 NO_EXAMPLE = {'file', 'boot-image', 'kernel-format', 'elf-format', 'elf-place', 'disk-image', 'device-count', 'memory-size',
               'window-size', 'memory-fit', 'memory-tight', 'elf-image', 'device-tree', 'json', 'image', 'build-folder', 'engine', 'engine-version', 'engine-kvm',
               'engine-layout', 'resource-missing', 'resource-denied', 'resource-kind', 'resource-empty', 'resource-in-use',
-              'resource-twice', 'backend-missing', 'backend-start', 'host-limit', 'platform-runs', 'runtime-folder'}
+              'resource-twice', 'backend-missing', 'backend-start', 'host-limit', 'platform-runs', 'runtime-folder',
+              'audit-log'}
 
 
 def dump(*arguments, cwd=None):

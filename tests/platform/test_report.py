@@ -383,6 +383,8 @@ class Report(unittest.TestCase):
         self.assertIn('too large', self.text('thirteen', 'platform'))
         self.assertNotIn('too large', self.text('eight', 'platform'))
         self.assertIn('Sheet 2 of', self.text('eight', 'platform'))
+        for i in range(4):
+            self.assertIn(f'bus-{i}', self.text('thirteen', 'platform'))
         # More shared resources than can be drawn: those of a type are one.
         self.assertIn('30 x can', self.text('buses', 'platform'))
 
@@ -419,16 +421,19 @@ class Report(unittest.TestCase):
                     for other in boxes[:i]:
                         self.assertFalse(box.overlaps(other), f'{name}: box at {box.left},{box.top}')
 
-    def test_lines_begin_and_end_at_boxes(self):
-        for name in ('cockpit', 'eight', 'open'):
+    def test_arrows_point_at_boxes(self):
+        """A head to the left points at the right side of a box, and the other way about."""
+        for name in ('cockpit', 'eight', 'open', 'thirteen', 'buses'):
             for drawing in self.trees[name].find('.//section[@id="platform"]').iter('svg'):
-                sides = {side for rect in drawing.iter('rect') for side in (rect_box(rect).left, rect_box(rect).right)}
-                legend = max(int(text.get('y')) for text in drawing.iter('text')) - 20
+                boxes = [rect_box(rect) for rect in drawing.iter('rect')
+                         if set(rect.get('class').split()) & {'process', 'resource', 'guest'}]
+                legend = max(int(text.get('y')) for text in drawing.iter('text')) - 24
                 for path in drawing.iter('path'):
-                    if 'head' in path.get('class').split():
-                        tip = re.match(r'M(-?\d+) (-?\d+)', path.get('d'))
-                        if int(tip.group(2)) < legend:
-                            self.assertIn(int(tip.group(1)), sides, name)
+                    if 'head' not in path.get('class').split():
+                        continue
+                    x, y, way = map(int, re.match(r'M(-?\d+) (-?\d+)l(-?\d+)', path.get('d')).groups())
+                    hit = [box for box in boxes if box.top <= y <= box.bottom and x == (box.right if way > 0 else box.left)]
+                    self.assertTrue(hit or y > legend, f'{name}: an arrow ends at {x},{y}')
 
 
 if __name__ == '__main__':

@@ -442,23 +442,82 @@ static void test_command_largest(void **state)
     bh_qemu_command_finish(&command);
 }
 
-/* For people: without a descriptor, quoted for a shell. */
-static void test_command_text(void **state)
+/* A script to be read: quoted for a shell, descriptors as variables, and no engine is needed. */
+static void test_command_script(void **state)
 {
     (void)state;
     make_open(BH_ARCH_X86_64);
-    guest.boot.command_line.text = "quiet it's";
+    guest.boot.command_line.text = "quiet it's ${HOME}";
     guest.device_count = 1;
+    platform.name.text = "p";
     setup.region_fds = NULL;
     setup.device_fds = NULL;
-    char *text = bh_machine_command_text(&setup);
+    char *text = bh_machine_command_script(&setup);
     assert_non_null(text);
-    assert_int_equal(strncmp(text, "/opt/qemu,x=1 \\\n    -name guest=one \\\n", 38), 0);
-    assert_non_null(strstr(text, " \\\n    -kernel '/proc/self/fd/{kernel}' \\\n"));
-    assert_non_null(strstr(text, " \\\n    -append 'quiet it'\\''s' \\\n"));
-    assert_non_null(strstr(text, "mem-path=/proc/self/fd/{memory ram},share=on'"));
-    assert_non_null(strstr(text, "'socket,id=backend-root,fd={device root}'"));
+    assert_int_equal(strncmp(text, "#!/bin/sh\n# How guest one of platform p", 38), 0);
+    assert_non_null(strstr(text, "\nset -- \\\n    -name guest=one \\\n"));
+    assert_non_null(strstr(text, " \\\n    -kernel \"/proc/self/fd/${kernel}\" \\\n"));
+    assert_non_null(strstr(text, " \\\n    -append 'quiet it'\\''s ${HOME}'\n"));
+    assert_non_null(strstr(text, "mem-path=/proc/self/fd/${ram},share=on\""));
+    assert_non_null(strstr(text, "\"socket,id=backend-root,fd=${device_root}\""));
+    assert_non_null(
+        strstr(text, "\n: \"${ram:?memory file of 134217728 bytes, sealed (shrink grow): "));
+    assert_non_null(strstr(text, "\nexec /opt/qemu,x=1 \"$@\"\n"));
     free(text);
+}
+
+/* The host decides: a plan holds both ways; the definition decides: one. */
+static void test_command_plan_processors(void **state)
+{
+    static const char choice[] = "if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then\nset -- \"$@\" \\\n"
+                                 "    -accel kvm \\\n    -cpu host\nelse\nset -- \"$@\" \\\n"
+                                 "    -accel tcg \\\n    -cpu cortex-a57\nfi\n";
+    (void)state;
+    platform.name.text = "p";
+    char *text = bh_machine_command_script(&setup);
+    assert_non_null(text);
+    assert_non_null(strstr(text, choice));
+    free(text);
+    platform.engine.accelerator.value = BH_ACCELERATOR_TCG;
+    text = bh_machine_command_script(&setup);
+    assert_non_null(text);
+    assert_null(strstr(text, "kvm"));
+    assert_non_null(strstr(text, "    -accel tcg \\\n    -cpu cortex-a57 \\\n    -smp 2\n"));
+    free(text);
+}
+
+/* Data: a placeholder for each descriptor, and what it has to be. */
+static void test_command_json(void **state)
+{
+    (void)state;
+    platform.name.text = "p";
+    char *text = bh_machine_command_json(&setup);
+    assert_non_null(text);
+    assert_non_null(strstr(text, "mem-path=/proc/self/fd/{window-root},share=on\","));
+    assert_non_null(strstr(text, "\"descriptor\": \"window-root\""));
+    assert_non_null(strstr(text, "\"file\": \"Image,addr=0\""));
+    assert_null(strchr(text, BH_QEMU_PLAN_MARK));
+    free(text);
+}
+
+/* The oldest that has what the guest needs, whatever is installed. */
+static void test_engine_oldest(void **state)
+{
+    struct bh_engine oldest;
+    (void)state;
+    bh_engine_oldest(&oldest, &platform, &guest);
+    assert_string_equal(oldest.program, "qemu-system-aarch64");
+    assert_int_equal(oldest.major, 10);
+    assert_int_equal(oldest.minor, 2);
+    guest.device_count = 2; /* without the console */
+    guest.arch.value = BH_ARCH_X86_64;
+    bh_engine_oldest(&oldest, &platform, &guest);
+    assert_string_equal(oldest.program, "qemu-system-x86_64");
+    assert_int_equal(oldest.major, 7);
+    assert_int_equal(oldest.minor, 2);
+    platform.engine.program.text = "bin/other";
+    bh_engine_oldest(&oldest, &platform, &guest);
+    assert_string_equal(oldest.program, "bin/other");
 }
 
 int main(void)
@@ -480,7 +539,10 @@ int main(void)
         CASE(test_command_console_ports),
         CASE(test_command_hostile_names),
         CASE(test_command_largest),
-        CASE(test_command_text),
+        CASE(test_command_script),
+        CASE(test_command_plan_processors),
+        CASE(test_command_json),
+        CASE(test_engine_oldest),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
