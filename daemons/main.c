@@ -44,6 +44,7 @@ static struct {
     struct bh_filter filter;
     struct bh_device *device;
     struct bh_vu_backend *backend;
+    int up_fd; /* -1: nobody wants to know */
     bool ending;
     bool drained;
     bool refused; /* the only connection broke the protocol */
@@ -75,6 +76,14 @@ static void drain_expired(void *context)
     (void)context;
     bh_log(BH_LOG_WARNING, "requests are still under way; the in-flight record keeps them");
     bh_loop_stop(&self.loop);
+}
+
+/* Who is not listening, or has not read the last ones, misses it: it is no reason to wait. */
+static void tell_up(char letter)
+{
+    if (self.up_fd >= 0 && write(self.up_fd, &letter, sizeof(letter)) < 0) {
+        bh_log(BH_LOG_INFO, "the parent was not told: %c", letter);
+    }
 }
 
 static void call_device(void (*hook)(void))
@@ -141,6 +150,7 @@ static void port_notice(void *context, const struct bh_vu_notice *notice)
         break;
     case BH_VU_EVENT_READY:
         bh_log_event(BH_LOG_INFO, "the guest's driver is there");
+        tell_up(BH_UP_DRIVER);
         break;
     case BH_VU_EVENT_REFUSED:
         self.refused = true;
@@ -319,6 +329,7 @@ static int serve(void)
     if (bh_notify_send(&self.notify, "READY=1") != BH_OK) {
         bh_log(BH_LOG_WARNING, "the service manager was not told");
     }
+    tell_up(BH_UP_SERVES);
     if (bh_loop_run(&self.loop) != BH_OK) {
         bh_log(BH_LOG_ERROR, "the event loop failed");
         return BH_EXIT_BROKEN;
@@ -354,6 +365,7 @@ int main(int count, char **arguments)
     if (status >= 0) {
         return status;
     }
+    self.up_fd = options.up_fd;
     if (close_inherited(&options, &inherited_fd) != BH_OK) {
         return BH_EXIT_FAILED;
     }

@@ -28,6 +28,7 @@ enum common {
     SOCKET_GROUP,
     FD,
     FILTER,
+    UP,
     PRINT_CAPABILITIES,
     SANDBOX,
     HELP,
@@ -44,6 +45,7 @@ static const struct {
     {"socket-group", "GROUP", "let the members of GROUP connect to that socket too", SOCKET_GROUP},
     {"fd", "N", "serve on descriptor N: a listening or a connected Unix socket", FD},
     {"filter", "N", "hold each request against the page in descriptor N, which may change", FILTER},
+    {"up", "N", "write to descriptor N that it serves, and that a driver has come up", UP},
     {"sandbox", "MODE", "strict, best-effort (the default) or off", SANDBOX},
     {"print-capabilities", NULL, "print what the program can do as JSON, and exit",
      PRINT_CAPABILITIES},
@@ -213,6 +215,8 @@ static int take_common(enum common option, const char *value, struct bh_options 
         return read_fd(value, &options->fd);
     case FILTER:
         return read_fd(value, &options->filter_fd);
+    case UP:
+        return read_fd(value, &options->up_fd);
     case SANDBOX:
         return read_sandbox(value, &options->sandbox);
     case PRINT_CAPABILITIES:
@@ -274,7 +278,8 @@ int bh_options_read(int count, char **arguments, struct bh_options *options)
     struct option list[OPTIONS_MAX + 1u];
     int index = 0;
     int status = -1;
-    *options = (struct bh_options){.fd = -1, .filter_fd = -1, .sandbox = BH_SANDBOX_BEST_EFFORT};
+    *options = (struct bh_options){
+        .fd = -1, .filter_fd = -1, .up_fd = -1, .sandbox = BH_SANDBOX_BEST_EFFORT};
     current = options;
     if (wants_capabilities(count, arguments)) {
         print_capabilities();

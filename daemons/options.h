@@ -15,6 +15,7 @@ struct bh_options {
     const char *socket_group; /* NULL: not given */
     int fd;                   /* -1: not given */
     int filter_fd;            /* -1: not given */
+    int up_fd;                /* -1: not given */
     enum bh_sandbox_mode sandbox;
     int kept_fds[BH_KEPT_FDS_MAX]; /* inherited descriptors that options name */
     uint32_t kept_count;

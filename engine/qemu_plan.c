@@ -74,7 +74,7 @@ static const struct kind kinds[] = {
     {"tree", "memory file", "shrink grow write", "the device tree: what the file GUEST.dtb holds"},
     {"start", "memory file", "shrink grow write",
      "the start code: what the file GUEST.start holds"},
-    {"uart", "stream socket", NULL, "what the guest's UART reads and writes"},
+    {"uart", "stream socket", NULL, "what the guest reads and writes with its UART"},
     {"device", "stream socket", NULL, "vhost-user; the back end of the device has the other end"},
 };
 

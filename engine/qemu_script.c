@@ -130,13 +130,14 @@ static void put_descriptors(FILE *to, const struct bh_qemu_command *command)
 }
 
 /* The options from `at` on that belong to one group: the index behind them. */
-static uint32_t put_group(FILE *to, const struct bh_qemu_command *command, uint32_t at)
+static uint32_t put_group(FILE *to, const struct bh_qemu_command *command, uint32_t at,
+                          const char *indent)
 {
     const enum bh_qemu_group group = command->groups[at];
-    (void)fputs(at == 1u ? "set --" : "set -- \"$@\"", to);
+    (void)fprintf(to, "%sset --%s", indent, at == 1u ? "" : " \"$@\"");
     while (at < command->count && command->groups[at] == group) {
         const char *option = command->arguments[at];
-        (void)fprintf(to, " \\\n    %s", option);
+        (void)fprintf(to, " \\\n%s    %s", indent, option);
         at++;
         if (bh_qemu_takes_value(option)) {
             (void)fputc(' ', to);
@@ -153,9 +154,9 @@ static uint32_t put_choice(FILE *to, const struct bh_qemu_command *command, uint
 {
     put_comment(to, bh_qemu_reasons[BH_QEMU_KVM].why);
     (void)fputs("if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then\n", to);
-    at = put_group(to, command, at);
+    at = put_group(to, command, at, "    ");
     (void)fputs("else\n", to);
-    at = put_group(to, command, at);
+    at = put_group(to, command, at, "    ");
     (void)fputs("fi\n", to);
     return at;
 }
@@ -170,7 +171,7 @@ static void put_command(FILE *to, const struct bh_qemu_command *command)
             at = put_choice(to, command, at);
         } else {
             put_comment(to, bh_qemu_reasons[group].why);
-            at = put_group(to, command, at);
+            at = put_group(to, command, at, "");
         }
     }
     (void)fputs("\nexec ", to);

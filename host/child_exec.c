@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a new process does between its making and its program: descriptors, signals, limits. Only
+ * What a new process does between its making and its program: descriptors, signals, limits, processors. Only
  * system calls, no allocation, no stdio. Who it is and where it lives was decided by the starter
  * (child.c).
  */
@@ -125,6 +125,14 @@ static int confine(int rules_fd)
     return 0;
 }
 
+static int pin(const struct bh_child_cpus *cpus)
+{
+    /* The library's function may do more than the call. */
+    return cpus == NULL || syscall(SYS_sched_setaffinity, 0, sizeof(cpus->words), cpus->words) == 0
+               ? 0
+               : errno;
+}
+
 static int prepare(const struct bh_child_plan *plan, int *line_fd)
 {
     const struct rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
@@ -136,7 +144,10 @@ static int prepare(const struct bh_child_plan *plan, int *line_fd)
     if (setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) != 0) {
         return errno;
     }
-    number = confine(plan->rules_fd);
+    number = pin(plan->setup->cpus);
+    if (number == 0) {
+        number = confine(plan->rules_fd);
+    }
     if (number == 0) {
         number = place_descriptors(plan->setup, line_fd);
     }

@@ -13,7 +13,8 @@
  * namespaces it starts without, and `isolated` says so. With `reach` it opens what stands there,
  * what it was given (again, through /proc/self/fd), its program and /dev/null, and nothing else; it
  * makes and removes nothing, and gains no rights by exec (Landlock, no_new_privs). Where the kernel
- * has no Landlock it starts without, and `confined` says so.
+ * has no Landlock it starts without, and `confined` says so. With `cpus` it runs on these
+ * processors of the host, and so does what it starts.
  *
  * States: started -> (exited, reaped) ended. The memory may be let go once `ended` was called.
  *
@@ -44,6 +45,14 @@ struct bh_child_path {
     bool writable;
 };
 
+#define BH_CHILD_CPUS      1024u /* Linux: CPU_SETSIZE */
+#define BH_CHILD_CPU_WORDS (BH_CHILD_CPUS / (8u * sizeof(unsigned long)))
+
+/* Processors of the host, a bit each, as the kernel has them. */
+struct bh_child_cpus {
+    unsigned long words[BH_CHILD_CPU_WORDS];
+};
+
 struct bh_child;
 
 struct bh_child_setup {
@@ -56,6 +65,7 @@ struct bh_child_setup {
     int output_fd;                     /* becomes 1 and 2; -1: /dev/null */
     const struct bh_child_path *reach; /* ends with a path NULL; what is not there does not count.
                                           NULL: whatever its user may open */
+    const struct bh_child_cpus *cpus;  /* NULL: those of the supervisor */
     bool isolate;
     bool no_network; /* a network namespace of its own, empty (with `isolate` or as root) */
     /* Called once, from the loop, when the child was reaped: `status` as waitid says:
@@ -76,8 +86,8 @@ struct bh_child {
 };
 
 /* Starts it. BH_OK: exec has succeeded. BH_GONE: no such program; BH_DENIED: not executable;
- * BH_LIMIT: no process or descriptor left; BH_NO_MEMORY; BH_INVALID. On failure nothing is left
- * and `ended` is not called. */
+ * BH_LIMIT: no process or descriptor left; BH_NO_MEMORY; BH_INVALID, also: none of `cpus` is there.
+ * On failure nothing is left and `ended` is not called. */
 int bh_child_start(struct bh_child *child, const struct bh_child_setup *setup);
 
 /* Sends a signal; nothing if it has ended. */

@@ -26,6 +26,10 @@ void bh_notify_finish(struct bh_notify *notify);
 /* Sends `message` ("READY=1", lines separated by '\n'). Never waits. BH_AGAIN, BH_GONE. */
 int bh_notify_send(const struct bh_notify *notify, const char *message);
 
+/* What a daemon writes to its parent (--up), a letter each. */
+#define BH_UP_SERVES 's' /* its sandbox is closed: from now on it reads what a guest has */
+#define BH_UP_DRIVER 'u' /* the guest's driver is there; once each time it comes up */
+
 /* The socket that LISTEN_FDS hands over: BH_OK and *fd (-1: none is handed over), BH_INVALID: more
  * than one, or values that make no sense. */
 int bh_notify_listen_fd(int *fd);

@@ -36,7 +36,8 @@ enum bh_vu_event {
     BH_VU_EVENT_FAULT,   /* the guest broke the protocol; queue: which */
     BH_VU_EVENT_MEMORY_LOST, /* a memory region was truncated under us */
     BH_VU_EVENT_UNSEALED,    /* a region's memfd could be truncated; detail: static text */
-    BH_VU_EVENT_READY,       /* the first queue of a session runs: the guest's driver is there */
+    BH_VU_EVENT_READY,       /* the first queue runs: the guest's driver is there. Again once it was
+                                gone */
 };
 
 struct bh_vu_notice {

@@ -383,5 +383,5 @@ void bh_findings_sort(const struct bh_diagnostics *diagnostics, struct bh_findin
     for (uint32_t i = 0; i < diagnostics->kept_count; i++) {
         sorted->findings[i] = &diagnostics->kept[i];
     }
-    qsort(sorted->findings, diagnostics->kept_count, sizeof(sorted->findings[0]), by_place);
+    qsort(sorted->findings, diagnostics->kept_count, sizeof(const struct bh_finding *), by_place);
 }

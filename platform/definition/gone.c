@@ -41,8 +41,8 @@ static bool is_lost(const struct lost *lost, const char *noun, const struct bh_y
         return false;
     }
     wanted.name = named->text;
-    return bsearch(&key, lost->sorted, lost->count, sizeof(*lost->sorted), by_noun_and_name) !=
-           NULL;
+    return bsearch(&key, lost->sorted, lost->count, sizeof(const struct bh_gone *),
+                   by_noun_and_name) != NULL;
 }
 
 static bool is_lost_thing(const struct lost *lost, const struct bh_yaml_node *named)
@@ -124,14 +124,14 @@ int bh_gone_things(const struct bh_layers *layers, uint32_t layer)
     if (count == 0) {
         return BH_OK;
     }
-    lost.sorted = calloc(count, sizeof(*lost.sorted));
+    lost.sorted = calloc(count, sizeof(const struct bh_gone *));
     if (lost.sorted == NULL) {
         return BH_NO_MEMORY;
     }
     for (const struct bh_gone *gone = layers->gone; lost.count < count; gone = gone->next) {
         lost.sorted[lost.count++] = gone;
     }
-    qsort(lost.sorted, count, sizeof(*lost.sorted), by_noun_and_name);
+    qsort(lost.sorted, count, sizeof(const struct bh_gone *), by_noun_and_name);
     list = bh_yaml_find(layers->roots[0], "policy");
     if (list != NULL && list->kind == BH_YAML_LIST) {
         judge_lines(&lost, list);

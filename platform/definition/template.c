@@ -291,6 +291,7 @@ static int expand_all(struct expansion *expansion, struct bh_yaml_node *root)
             error = add_things(expansion, job);
         }
     }
+    expansion->last = NULL;
     return error;
 }
 

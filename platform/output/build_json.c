@@ -8,9 +8,9 @@
  *     "bulkhead": 1,                      the version of the form, the definition's
  *     "name", "engine", "resources", "guests"    as in the definition: the same keys; a map of
  *                                         things is an object by name; sizes are in bytes, times in
- *                                         seconds; a text that is not given is null; a path is as
- *                                         it was written, and a relative one belongs to the folder
- *                                         of the definition
+ *                                         seconds; a text that is not given is null; a relative
+ *                                         path begins at the folder of the definition, also if an
+ *                                         included file has it
  *     "layouts": {                        for each guest, by its name
  *       "GUEST": {
  *         "layout": 1,                    the version of the machine's layout
@@ -21,7 +21,21 @@
  *         "slots": { "root": 0 },         virtio-mmio slot of each device; on x86_64 its order
  *         "images": {                     guests with layout v1: where each lies, and its room
  *           "kernel" | "initrd" | "tree" | "start": { "address": "0x…", "size": … },
- *           "program": [ { … } ] } } }    the segments of an ELF file
+ *           "program": [ { … } ] } } },   the segments of an ELF file
+ *     "allowances": {                     what the policy compiles to, for each guest and each device
+ *       "GUEST": { "DEVICE": {            that uses a resource
+ *         "resource": "cluster-disk",
+ *         "opened": [ "read", "write" ],  the rights with which it is opened: for all modes
+ *         "modes": { "MODE": {
+ *           "allowed": [ "read" ],        operations, for some number at least
+ *           "rights": [ "read" ],         what of a descriptor they need
+ *           "filter": {                   what the back end holds each request against, and what the
+ *             "operations": 1,            gate allows: bits of <bulkhead/operations.h>; for which
+ *             "ranges": [                 numbers, sorted; none: for all, or there are no numbers
+ *               { "first": 256, "last": 511, "operations": 1 } ] },
+ *           "limits": {                   what the gate holds to besides; 0: none
+ *             "operations-per-second", "bytes-per-second", "deadline-ms", "restarts-per-minute" }
+ *         } } } } }
  *   }
  *
  * Addresses are texts, because a number of JSON need not hold 64 bits.
@@ -32,7 +46,10 @@
 #include <stdlib.h>
 
 #include "build.h"
+#include "bulkhead/error.h"
+#include "output_path.h"
 #include "platform/definition/schema.h"
+#include "policy_json.h"
 
 #define LAYOUT_VERSION 1
 
@@ -47,6 +64,7 @@ struct job {
 /* A text that is being made. Groups lie in each other, and the project has no recursion: those that
  * are found wait in a list. What cannot be stored is noted, and ends the work. */
 struct maker {
+    const struct bh_platform *platform;
     bool failed;
     struct job *jobs;
 };
@@ -75,6 +93,16 @@ static const void *member(const void *at, size_t offset)
 static json_t *text_json(const struct bh_text *text)
 {
     return text->text ? json_string(text->text) : json_null();
+}
+
+static json_t *path_json(const struct maker *maker, const struct bh_text *text)
+{
+    char path[BH_OUTPUT_PATH_BYTES];
+
+    if (!text->text) {
+        return json_null();
+    }
+    return bh_output_path(maker->platform, text, path) == BH_OK ? json_string(path) : NULL;
 }
 
 static json_t *names_json(struct maker *maker, const struct bh_names *names)
@@ -155,8 +183,9 @@ static json_t *value_json(struct maker *maker, const struct bh_schema_key *key, 
     case BH_SCHEMA_NAME:
     case BH_SCHEMA_REFERENCE:
     case BH_SCHEMA_TEXT:
-    case BH_SCHEMA_PATH:
         return text_json(value);
+    case BH_SCHEMA_PATH:
+        return path_json(maker, value);
     case BH_SCHEMA_NUMBER:
     case BH_SCHEMA_SIZE:
     case BH_SCHEMA_TIME:
@@ -323,7 +352,7 @@ static json_t *layout_json(struct maker *maker, const struct bh_layout *layout)
 
 char *bh_build_json(const struct bh_platform *platform, const struct bh_built *built)
 {
-    struct maker made = {false, NULL};
+    struct maker made = {platform, false, NULL};
     struct maker *maker = &made;
     json_t *root = group_json(maker, bh_schema_root(), platform);
     json_t *layouts = json_object();
@@ -334,6 +363,7 @@ char *bh_build_json(const struct bh_platform *platform, const struct bh_built *b
         set(maker, layouts, platform->guests[i].name.text, layout_json(maker, &built[i].layout));
     }
     set(maker, root, "layouts", layouts);
+    set(maker, root, "allowances", bh_policy_json(platform));
     text = maker->failed ? NULL : json_dumps(root, JSON_INDENT(2));
     json_decref(root);
     return text;

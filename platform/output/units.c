@@ -49,8 +49,9 @@ static void put_head(const struct unit *unit)
         "# Runs platform %s. Made by `bulkhead build`: what differs on a host belongs into a\n"
         "# drop-in (`systemctl edit %s`), because the next build writes this file again.\n"
         "#\n"
-        "# Its files lie in " BH_UNIT_FOLDER "%s: %s, and what relative paths in it name.\n"
-        "# To have them elsewhere, put a link there, or a mount.\n",
+        "# Its files lie in " BH_UNIT_FOLDER "%s:\n"
+        "# %s, and what relative paths in it name. To have\n"
+        "# them elsewhere, put a link or a mount there.\n",
         name, name, name,
         unit->image ? "the signed image" : "the definition with what it includes");
 }
@@ -166,14 +167,16 @@ static void put_limits(const struct unit *unit)
             : "Rings of io_uring; older kernels count them.",
         facts->locked / MIB);
     (void)fputs("\n# No memory of a guest in a core file.\nLimitCORE=0\n", unit->to);
-    (void)fprintf(
-        unit->to,
-        "\n# %" PRIu64
-        "M of the guests and their windows; for each guest %uM for its engine and what it\n"
-        "# boots%s; for each back end %uM, and %uM for the supervisor.\nMemoryMax=%" PRIu64 "M\n",
-        facts->guest_memory / MIB, BH_UNIT_ENGINE_MIB,
-        facts->emulates ? ", and 1024M for translated code where KVM does not run it" : "",
-        BH_UNIT_BACKEND_MIB, BH_UNIT_SUPERVISOR_MIB, facts->memory / MIB);
+    (void)fprintf(unit->to,
+                  "\n# %" PRIu64
+                  "M of the guests and their windows; for each guest %uM for its engine and\n"
+                  "# what it boots%s; for each back end %uM,\n"
+                  "# and %uM for the supervisor. What is more is a leak, and ends the platform, "
+                  "not its host.\n"
+                  "MemoryMax=%" PRIu64 "M\n",
+                  facts->guest_memory / MIB, BH_UNIT_ENGINE_MIB,
+                  facts->emulates ? ", and 1024M for translated code where there is no KVM" : "",
+                  BH_UNIT_BACKEND_MIB, BH_UNIT_SUPERVISOR_MIB, facts->memory / MIB);
     if (facts->cpus[0] != '\0') {
         (void)fprintf(
             unit->to,
@@ -230,7 +233,7 @@ static void put_paths(const struct unit *unit)
 static void put_devices(const struct unit *unit)
 {
     const struct bh_unit_facts *facts = unit->facts;
-    bool none = !facts->uses_kvm;
+    bool none = !facts->uses_kvm && !facts->locks_memory;
 
     for (uint32_t i = 0; i < facts->path_count; i++) {
         none = none && !facts->paths[i].is_device;
@@ -244,6 +247,9 @@ static void put_devices(const struct unit *unit)
                 unit->to);
     if (facts->uses_kvm) {
         (void)fputs("\n# The processors of the guests.\nDeviceAllow=/dev/kvm rw\n", unit->to);
+    }
+    if (facts->locks_memory) {
+        (void)fputs("\n# Hardware that is passed through.\nDeviceAllow=char-vfio rw\n", unit->to);
     }
     for (uint32_t i = 0; i < facts->path_count; i++) {
         const struct bh_unit_path *path = &facts->paths[i];
@@ -265,10 +271,15 @@ static void put_network(const struct unit *unit)
                       ? "A resource is an interface of the host (net, or a CAN bus with a name)."
                       : "No resource is an interface of the host.",
                   facts->uses_network ? "no" : "yes");
-    (void)fprintf(unit->to, "\n# %s\nRestrictAddressFamilies=AF_UNIX%s%s\n",
-                  "Sockets between supervisor, back ends and engines; and those of the interfaces.",
+    if (!facts->uses_net) {
+        (void)fputs("\n# And none speaks IP.\nIPAddressDeny=any\n", unit->to);
+    }
+    (void)fprintf(unit->to,
+                  "\n# Sockets between supervisor, back ends and engines%s.\n"
+                  "RestrictAddressFamilies=AF_UNIX%s%s\n",
+                  facts->uses_network ? "; and those of the interfaces" : "",
                   facts->uses_can ? " AF_CAN AF_NETLINK" : "",
-                  facts->uses_net ? " AF_PACKET AF_NETLINK" : "");
+                  facts->uses_net ? " AF_INET AF_INET6 AF_PACKET AF_NETLINK" : "");
 }
 
 static void put_kernel(const struct unit *unit)
@@ -288,7 +299,8 @@ static void put_kernel(const struct unit *unit)
         {"The kernel's settings, modules, log, clock and name are no business of a platform's.",
          "ProtectKernelTunables=yes\nProtectKernelModules=yes\nProtectKernelLogs=yes\n"
          "ProtectHostname=yes\nProtectControlGroups=yes"},
-        {"It sees no processes but its own.", "ProtectProc=invisible\nProcSubset=pid"},
+        {"It sees no processes but its own, and nobody sees what it mounts.",
+         "ProtectProc=invisible\nProcSubset=pid\nPrivateMounts=yes"},
         {"Small doors that nobody needs open.",
          "LockPersonality=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nRemoveIPC=yes\n"
          "KeyringMode=private"},

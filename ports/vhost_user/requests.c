@@ -312,6 +312,7 @@ int bh_vu_on_reset_device(struct bh_vu_backend *backend, struct bh_vu_incoming *
         bh_vu_inflight_forget(backend);
     }
     backend->session.features_set = false;
+    backend->session.told_ready = false;
     for (uint16_t i = 0; i < backend->ring_count; i++) {
         bh_vu_ring_reset(&backend->rings[i], false);
     }

@@ -112,6 +112,9 @@ int bh_vu_on_get_vring_base(struct bh_vu_backend *backend, struct bh_vu_incoming
     bh_vu_inflight_finish(ring);
     bh_vu_unwatch(backend, &ring->kick);
     ring->broken = false;
+    if (!bh_vu_rings_running(backend)) {
+        backend->session.told_ready = false; /* the driver is gone, and may come again */
+    }
     reply->payload.state.index = ring->index;
     reply->payload.state.number = bh_vu_ring_base(ring);
     reply->size = sizeof(reply->payload.state);

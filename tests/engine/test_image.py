@@ -33,16 +33,9 @@ class Case(engine.Case):
         super().setUp()
         self.key, self.public = self.path('key'), self.path('key.pem')
         self.make_key(self.key, self.public)
-        self.state = self.path('state')
         self.image = self.path('test.build/test.image')
-        self.words = ['--key', self.public, '--state', self.state]
+        self.words = ['--key', self.public]
         self.environment.update(HOME=self.folder, XDG_CONFIG_HOME=self.path('config'))
-
-    def define(self, stop_within='3s'):
-        super().define(stop_within)
-        with open(self.definition, 'a', encoding='utf-8') as file:
-            file.write('policy:\n  - { guest: a, resource: a-disk, allow: [read, write, flush] }\n'
-                       '  - { guest: a, resource: random, allow: [read] }\n')
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -65,7 +58,7 @@ class Case(engine.Case):
 
     def start_image(self):
         """`bulkhead run` with the image and self.words."""
-        self.write('bulkhead', '#!/bin/sh\nrun=$1\nfile=$2\nexec "%s" "$run" %s "$file"\n' %
+        self.write('bulkhead', '#!/bin/sh\nshift\nexec "%s" run %s "$@"\n' %
                    (engine.BULKHEAD, ' '.join("'%s'" % word for word in self.words)))
         os.chmod(self.path('bulkhead'), 0o755)
         self.program, self.definition = self.path('bulkhead'), self.image
@@ -92,7 +85,7 @@ class Build(Case):
     def test_image_holds_all_that_is_immutable(self):
         result = self.sign()
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stdout, r'(?m)^  test\.build/test\.image \(\d+ bytes\)$')
+        self.assertRegex(result.stdout, r'(?m)^  test\.image +\d+  what a vehicle runs, signed$')
         held = sections(self.image)
         self.assertEqual({name: TYPES[kind] for name, (kind, _) in held.items()},
                          {'platform': 'platform', 'a/kernel': 'kernel', 'a/device-tree': 'device-tree',
@@ -195,12 +188,12 @@ class Run(Case):
 
     def test_image_that_is_not_trusted(self):
         self.signed()
-        self.words = ['--state', self.state]
+        self.words = []
         self.refused('nobody is trusted here')
         self.make_key(self.path('other'), self.path('other.pem'))
         self.words += ['--key', self.path('other.pem')]
         self.refused('foreign')
-        self.words = ['--state', self.state, '--key', self.public]
+        self.words = ['--key', self.public]
         data = bytearray(pathlib.Path(self.image).read_bytes())
         data[-1] ^= 1
         pathlib.Path(self.image).write_bytes(data)

@@ -145,6 +145,7 @@ static int tear_down(void **state)
         "out/one.dtb",
         "out/one.h",
         "out/one.start",
+        "out/report.html",
         "out/platform.json",
         "out/memory-map.txt",
     };
@@ -178,6 +179,36 @@ static void test_map(void **state)
     file_write(fixture, "out/memory-map.txt", "old", 3);
     assert_int_equal(build(fixture, "out"), BH_OK);
     assert_string_equal(file_read(fixture, "out/memory-map.txt"), expected_map);
+}
+
+/* The header as it is, in its parts that depend on the definition; a guest without a layout of ours
+ * has none. [BH-LAY-22] */
+static void test_header(void **state)
+{
+    static const char *const lines[] = {
+        "#ifndef BULKHEAD_HEADER_CAR_ONE_H\n#define BULKHEAD_HEADER_CAR_ONE_H\n",
+        "BULKHEAD_LAYOUT                                 1U",
+        "BULKHEAD_CRITICALITY                            2U /* ASIL-B */",
+        "BULKHEAD_RAM_BYTES                              0x004000000ULL /* 64M */",
+        "BULKHEAD_RAM_IS_SHARED                          0U",
+        "BULKHEAD_DEVICE_ID_TERM                         3U",
+        "BULKHEAD_DEVICE_BASE_TERM                       0x00a000400ULL",
+        "BULKHEAD_DEVICE_INTERRUPT_TERM                  50U",
+        "BULKHEAD_WINDOW_BASE_TERM                       0x044940000ULL",
+        "BULKHEAD_WINDOW_BYTES_TERM                      0x000500000ULL /* 5M */",
+    };
+    struct fixture *fixture = *state;
+    const char *text;
+
+    assert_int_equal(build(fixture, "out"), BH_OK);
+    text = file_read(fixture, "out/one.h");
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (!strstr(text, lines[i])) {
+            fail_msg("no %s in:\n%s", lines[i], text);
+        }
+    }
+    assert_null(file_read(fixture, "out/two.h"));
 }
 
 static void test_json(void **state)
@@ -267,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_map, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_header, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_or_nothing, set_up, tear_down),

@@ -469,9 +469,10 @@ static void test_command_script(void **state)
 /* The host decides: a plan holds both ways; the definition decides: one. */
 static void test_command_plan_processors(void **state)
 {
-    static const char choice[] = "if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then\nset -- \"$@\" \\\n"
-                                 "    -accel kvm \\\n    -cpu host\nelse\nset -- \"$@\" \\\n"
-                                 "    -accel tcg \\\n    -cpu cortex-a57\nfi\n";
+    static const char choice[] =
+        "if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then\n    set -- \"$@\" \\\n"
+        "        -accel kvm \\\n        -cpu host\nelse\n    set -- \"$@\" \\\n"
+        "        -accel tcg \\\n        -cpu cortex-a57\nfi\n";
     (void)state;
     platform.name.text = "p";
     char *text = bh_machine_command_script(&setup);
