@@ -48,6 +48,9 @@ guests:
       root: {{ type: blk, resource: root, window: 8M }}
       entropy: {{ type: rng, resource: random, window: 1M }}
       terminal: {{ type: console, window: 5M }}
+policy:
+  - {{ guest: cluster, resource: root, allow: [read, write, flush] }}
+  - {{ guest: cluster, resource: random, allow: [read] }}
 """
 
 
@@ -101,8 +104,8 @@ def main():
             image.copy_disk(make_example.folder() / "cluster.ext4", folder / f"{name}.ext4")
         commands = {
             "bare QEMU": bare_command(qemu / "qemu-system-aarch64", kernel, folder / "bare.ext4"),
-            "bulkhead run": [str(options.build / "cli" / "bulkhead"), "run",
-                             str(definition(folder, kernel))],
+            "bulkhead run": [str(options.build / "cli" / "bulkhead"), "run", "--state",
+                             str(folder / "state"), str(definition(folder, kernel))],
         }
         times = {name: [] for name in commands}
         # The first round fills the host's page cache, and does not count.

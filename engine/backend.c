@@ -4,6 +4,7 @@
  */
 #include "backend.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 
 #include "bulkhead/error.h"
 #include "bulkhead/host_log.h"
+
+#define UP_LETTERS_MAX 16u
 
 /* What follows the name of the program in such a line of its log. */
 static const char refused[] = ": warning: refused, ";
@@ -70,6 +73,54 @@ static void line_said(void *context, const char *text)
 }
 
 /* ------------------------------------------------------------------------------------------------
+ * how far it is */
+
+/* The end that it writes to would break if ours were closed before its own end. */
+static void stop_listening(struct bh_backend *backend)
+{
+    backend->poller->ops->remove(backend->poller, &backend->up);
+}
+
+/* Nothing is heard after its driver has come up, or once it has talked too much: it may write as
+ * often as it likes. */
+static void up_ready(struct bh_watch *watch)
+{
+    struct bh_backend *backend = watch->context;
+    char letter = '\0';
+    ssize_t count = read(watch->fd, &letter, sizeof(letter));
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    backend->up_letters++;
+    if (count <= 0 || letter == BH_UP_DRIVER || backend->up_letters == UP_LETTERS_MAX) {
+        stop_listening(backend);
+    }
+    if (count > 0 && (letter == BH_UP_SERVES || letter == BH_UP_DRIVER)) {
+        backend->on_up(backend->context, backend, letter);
+    }
+}
+
+/* Neither end ever waits. */
+static int open_up(struct bh_backend *backend, int *up_fd)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        return BH_LIMIT;
+    }
+    backend->up = (struct bh_watch){.fd = ends[0], .ready = up_ready, .context = backend};
+    *up_fd = ends[1];
+    return backend->poller->ops->add(backend->poller, &backend->up);
+}
+
+static void close_up(struct bh_backend *backend)
+{
+    if (backend->up.fd >= 0) {
+        stop_listening(backend);
+        close_fd(&backend->up.fd);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
  * life */
 
 static void child_ended(struct bh_child *child, int status)
@@ -77,6 +128,7 @@ static void child_ended(struct bh_child *child, int status)
     struct bh_backend *backend = (struct bh_backend *)child; /* its first member */
     backend->ended = true;
     backend->status = status;
+    close_up(backend);
     bh_source_finish(&backend->source);
     backend->on_end(backend->context, backend);
 }
@@ -116,7 +168,7 @@ static int open_lines(struct bh_backend *backend, const struct bh_backend_setup 
 }
 
 static int start_child(struct bh_backend *backend, const struct bh_backend_setup *setup,
-                       int output_fd)
+                       int output_fd, int up_fd)
 {
     struct bh_backend_command command = {.count = 0};
     int ports[1u + BH_PORTS_MAX] = {-1};
@@ -129,6 +181,7 @@ static int start_child(struct bh_backend *backend, const struct bh_backend_setup
         .socket_fd = backend->back_fd,
         .resource_fd = backend->resource.fd,
         .filter_fd = backend->filter.fd,
+        .up_fd = up_fd,
         .operations = backend->resource.operations,
         .port_fds = ports,
     };
@@ -154,15 +207,22 @@ static int start_child(struct bh_backend *backend, const struct bh_backend_setup
 int bh_backend_start(struct bh_backend *backend, const struct bh_backend_setup *setup)
 {
     int output_fd = -1;
+    int up_fd = -1;
+    backend->poller = setup->poller;
+    backend->on_up = setup->on_up;
     backend->on_end = setup->on_end;
     backend->on_refused = setup->on_refused;
     backend->context = setup->context;
     backend->refusals.room = BH_LOG_EVENT_BURST;
     int result = open_lines(backend, setup, &output_fd);
     if (result == BH_OK) {
-        result = start_child(backend, setup, output_fd);
+        result = open_up(backend, &up_fd);
+    }
+    if (result == BH_OK) {
+        result = start_child(backend, setup, output_fd, up_fd);
     }
     close_fd(&output_fd);
+    close_fd(&up_fd);
     close_fd(&backend->back_fd);
     close_fd(&backend->filter.fd); /* the page stays: it is ours to write */
     bh_resource_close(&backend->resource);
@@ -191,6 +251,7 @@ void bh_backend_kill(struct bh_backend *backend)
 
 void bh_backend_finish(struct bh_backend *backend)
 {
+    close_up(backend);
     bh_source_finish(&backend->source);
     bh_resource_close(&backend->resource);
     bh_filter_close(&backend->filter);

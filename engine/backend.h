@@ -15,6 +15,7 @@
 
 #include "bulkhead/host_child.h"
 #include "bulkhead/host_filter.h"
+#include "bulkhead/host_notify.h"
 #include "resource.h"
 #include "terminal.h"
 
@@ -22,7 +23,7 @@
  * command lines */
 
 #define BH_BACKEND_ARGUMENTS 64u
-#define BH_BACKEND_FDS       (3u + BH_PORTS_MAX)
+#define BH_BACKEND_FDS       (4u + BH_PORTS_MAX)
 #define BH_BACKEND_TEXT      2048u
 #define BH_BACKEND_FIRST_FD  3 /* in the child: the vhost-user socket; resources follow */
 
@@ -49,6 +50,7 @@ struct bh_backend_parts {
     int socket_fd;
     int resource_fd;     /* -1: none */
     int filter_fd;       /* -1: none */
+    int up_fd;           /* where it tells how far it is; -1: nobody wants to know */
     uint32_t operations; /* that the policy allows in some mode */
     const int *port_fds; /* one for each port of a console, the first one's first */
 };
@@ -95,6 +97,11 @@ struct bh_backend {
     bool ended;
     int status;
     struct bh_refusals refusals;
+    struct bh_watch up;  /* how far it is; fd -1: not started yet, or finished */
+    uint32_t up_letters; /* that came */
+    struct bh_poller *poller;
+    /* It says BH_UP_SERVES, or BH_UP_DRIVER (the first time). */
+    void (*on_up)(void *context, struct bh_backend *backend, char letter);
     /* It was reaped; its output is shown. */
     void (*on_end)(void *context, struct bh_backend *backend);
     /* It says that it refused a request. */
@@ -110,6 +117,7 @@ struct bh_backend_setup {
     uint32_t colour;
     void (*on_end)(void *context, struct bh_backend *backend);
     void (*on_refused)(void *context, struct bh_backend *backend, const char *text);
+    void (*on_up)(void *context, struct bh_backend *backend, char letter);
     void *context;
 };
 

@@ -187,6 +187,10 @@ int bh_backend_command(struct bh_backend_command *command, const char *daemons,
         add(command, "--filter");
         add_made(command, "%d", add_fd(command, parts->filter_fd));
     }
+    if (parts->up_fd >= 0) {
+        add(command, "--up");
+        add_made(command, "%d", add_fd(command, parts->up_fd));
+    }
     types[type].arguments(&request);
     return command->error;
 }

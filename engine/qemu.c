@@ -144,6 +144,7 @@ static void qmp_event(void *context, const struct bh_qmp_event *event)
     char text[BH_QMP_TEXT_MAX + 64];
     switch (event->type) {
     case BH_QMP_OPENED:
+        tell(machine, BH_MACHINE_CONNECTED, NULL);
         if (machine->state == STARTING && bh_qmp_send(&machine->qmp, "cont") != BH_OK) {
             fail(machine, "QEMU takes no command");
         }

@@ -9,7 +9,7 @@
 #ifndef ENGINE_RULES_H
 #define ENGINE_RULES_H
 
-#include "bulkhead/filter.h"
+#include "bulkhead/host_filter.h"
 #include "bulkhead/platform_policy.h"
 
 struct bh_rules {

@@ -5,9 +5,10 @@
  *
  * States of the run:
  *   preparing  everything is checked and opened; nothing is started. -> starting, or refused
- *   starting   back ends, then (they take their time meanwhile) the engine is looked for, then the
- *              engines. -> running, or refused: what was started is ended
- *   running    the loop. -> stopping (a signal, the control socket), over (every guest has settled)
+ *   starting   of the guests whose turn it is: back ends, then (they take their time meanwhile) the
+ *              engine is looked for, then the engines. -> running, or refused: what was started is
+ *              ended
+ *   running    the loop; the other guests start when their turn comes (supervisor_order.c). -> stopping (a signal, the control socket), over (every guest has settled)
  *   stopping   -> over
  *   over       everything is closed; the exit code is that of the first failure.
  */
@@ -93,21 +94,22 @@ static void hurry_output(struct bh_supervisor *supervisor)
 void bh_supervisor_progress(struct bh_supervisor *supervisor)
 {
     bool all_settled = true;
-    bool all_started = true;
+    bool all_ready = true;
     hurry_output(supervisor);
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
         const struct bh_supervised *guest = &supervisor->guests[i];
         all_settled = all_settled && guest->settled;
-        all_started = all_started && (guest->state == BH_SUPERVISED_RUNNING ||
-                                      guest->state == BH_SUPERVISED_STOPPED);
+        all_ready = all_ready && guest->ready && guest->state != BH_SUPERVISED_FAILED;
     }
-    if (all_started && !supervisor->ready) {
+    if (all_ready && !supervisor->ready) {
         supervisor->ready = true;
         if (supervisor->setup->ready != NULL) {
             supervisor->setup->ready(supervisor->setup->ready_context);
         }
         notify(supervisor, "READY=1");
     }
+    bh_supervisor_timeline(supervisor);
+    bh_supervisor_next_turn(supervisor);
     if (all_settled) {
         bh_loop_stop(&supervisor->loop);
     }
@@ -210,6 +212,12 @@ static int make_timers(struct bh_supervisor *supervisor)
         bh_timer_finish(&supervisor->watchdog);
         return result;
     }
+    result = bh_supervisor_order_init(supervisor);
+    if (result != BH_OK) {
+        bh_timer_finish(&supervisor->tick);
+        bh_timer_finish(&supervisor->watchdog);
+        return result;
+    }
     supervisor->timers_made = true;
     return BH_OK;
 }
@@ -266,6 +274,7 @@ static void close_own(struct bh_supervisor *supervisor)
     bh_output_flush(&supervisor->output);
     bh_output_finish(&supervisor->output);
     if (supervisor->timers_made) {
+        bh_supervisor_order_finish(supervisor);
         bh_timer_finish(&supervisor->tick);
         bh_timer_finish(&supervisor->watchdog);
     }
@@ -319,22 +328,29 @@ static int run_loop(struct bh_supervisor *supervisor)
 static int start_backends(struct bh_supervisor *supervisor)
 {
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
-        int result = bh_supervised_start_backends(&supervisor->guests[i]);
+        struct bh_supervised *guest = &supervisor->guests[i];
+        int result =
+            guest->state == BH_SUPERVISED_STARTING ? bh_supervised_start_backends(guest) : BH_OK;
         if (result != BH_OK) {
             return result;
         }
     }
-    return bh_supervisor_find_engines(supervisor);
+    bh_timeline_run(supervisor->timeline, BH_RUN_ENGINES);
+    int result = bh_supervisor_find_engines(supervisor);
+    bh_timeline_run(supervisor->timeline, BH_RUN_FOUND);
+    return result;
 }
 
 static enum bh_run_exit start_and_run(struct bh_supervisor *supervisor)
 {
     uint32_t count = supervisor->platform->guest_count;
+    bh_supervisor_first_turn(supervisor);
     bool refused = start_backends(supervisor) != BH_OK;
+    supervisor->under_way = !refused;
     for (uint32_t i = 0; i < count; i++) {
         if (refused) {
             bh_supervised_abandon(&supervisor->guests[i]);
-        } else {
+        } else if (supervisor->guests[i].state == BH_SUPERVISED_STARTING) {
             bh_supervised_start_engine(&supervisor->guests[i]);
         }
     }
@@ -348,6 +364,11 @@ static enum bh_run_exit start_and_run(struct bh_supervisor *supervisor)
 static enum bh_run_exit prepare_and_run(struct bh_supervisor *supervisor)
 {
     int result = open_own(supervisor);
+    if (result == BH_OK && supervisor->setup->timeline != NULL) {
+        supervisor->timeline = bh_timeline_create(supervisor->platform);
+        result = supervisor->timeline != NULL ? BH_OK : BH_NO_MEMORY;
+    }
+    bh_timeline_run(supervisor->timeline, BH_RUN_BEGINS);
     if (result != BH_OK) {
         bh_log(BH_LOG_ERROR, "the platform cannot be run: %s", bh_error_name(result));
         return BH_RUN_INTERNAL;
@@ -364,6 +385,7 @@ static enum bh_run_exit prepare_and_run(struct bh_supervisor *supervisor)
         return BH_RUN_REFUSED;
     }
     result = bh_supervisor_prepare(supervisor);
+    bh_timeline_run(supervisor->timeline, BH_RUN_PREPARED);
     if (result == BH_NO_MEMORY) {
         return BH_RUN_INTERNAL;
     }
@@ -389,6 +411,7 @@ enum bh_run_exit bh_supervisor_run(const struct bh_supervisor_setup *setup)
     (void)sigaction(SIGXFSZ, &ignore, &before_size);
     enum bh_run_exit result = prepare_and_run(&supervisor);
     bh_supervisor_audit_close(&supervisor, result);
+    bh_supervisor_timeline_end(&supervisor);
     close_own(&supervisor);
     (void)sigaction(SIGXFSZ, &before_size, NULL);
     (void)sigaction(SIGPIPE, &before, NULL);

@@ -3,13 +3,16 @@
  * The supervisor's own structures. Private to engine/supervisor*.c.
  *
  * States of a supervised guest (what `status` shows):
+ *   waiting   its turn has not come (supervisor_order.c).
+ *             -> starting, stopped (a stop was asked for), failed (it never comes)
  *   starting  its back ends are started, then its engine.
  *             -> running (the guest executes), stopping, failed
- *   running   -> stopping (a stop was asked for), stopped (it powered itself off), failed
+ *   running   from some point on it is `ready`, for good.
+ *             -> stopping (a stop was asked for), stopped (it powered itself off), failed
  *   stopping  it is asked to shut down, again and again: a key that is pressed before the guest
  *             listens is lost.
  *             -> stopped (it powered itself off), failed (its time is over)
- *   stopped   it shut down in order.
+ *   stopped   it shut down in order, or was never started.
  *   failed    `failure` says who failed, `detail` how.
  * Whatever the state: once the engine is reaped its back ends are ended, and once these are reaped
  * the guest is `settled`. The first failure of a guest is the one that counts: what follows from it
@@ -28,12 +31,17 @@
 #include "bulkhead/engine_supervisor.h"
 #include "bulkhead/host_loop.h"
 #include "bulkhead/host_notify.h"
+#include "order.h"
 #include "terminal.h"
+#include "timeline.h"
 #include "window.h"
+
+#define BH_DETAIL_BYTES 512u
 
 #define BH_WHY_BYTES (128u + BH_MODES_MAX * (BH_NAME_MAX + 2u))
 
 enum bh_supervised_state {
+    BH_SUPERVISED_WAITING,
     BH_SUPERVISED_STARTING,
     BH_SUPERVISED_RUNNING,
     BH_SUPERVISED_STOPPING,
@@ -49,12 +57,16 @@ struct bh_supervised {
     uint32_t colour;
     enum bh_supervised_state state;
     enum bh_run_exit failure;
-    char detail[512];
+    char detail[BH_DETAIL_BYTES];
     const char *advice; /* what to do about the failure */
     const struct bh_backend
         *failed_backend; /* whose words explain it; NULL: the guest's, or the engine's */
     bool settled;
     bool timers_made;
+    uint64_t turn;  /* when its turn came, in milliseconds of the monotonic clock */
+    bool has_run;   /* its first instruction */
+    bool sign_seen; /* that it waits for (ready-when) */
+    bool ready;
 
     struct bh_boot_images images;
     bool images_open;
@@ -103,9 +115,15 @@ struct bh_supervisor {
     uint32_t mode; /* in platform->modes */
     struct bh_engine engines[BH_ARCHES];
     struct bh_supervised *guests; /* one for each of the platform */
+    struct bh_order order;
+    struct bh_task turns;
+    struct bh_timer turn;         /* the patience with a guest is over */
+    bool under_way;               /* the run is not refused any more: engines are started */
+    struct bh_timeline *timeline; /* NULL: nobody wants it */
+    bool timeline_lost;           /* it could not be written, and that was said */
     uint64_t started;             /* milliseconds of the monotonic clock */
     bool stopping;
-    bool ready;               /* every guest has started */
+    bool ready;               /* every guest has been ready */
     enum bh_run_exit failure; /* the first */
 };
 
@@ -151,14 +169,49 @@ void bh_supervised_kill(struct bh_supervised *guest);
 /* No engine will be started: its back ends end. */
 void bh_supervised_abandon(struct bh_supervised *guest);
 
+/* It cannot be started, or not go on starting: that is its failure, and what was started ends. */
+void bh_supervised_fail_start(struct bh_supervised *guest, enum bh_run_exit failure,
+                              const char *advice, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 bool bh_supervised_has_kvm(const struct bh_supervised *guest);
 const char *bh_supervised_state_name(const struct bh_supervised *guest);
 
 /* ------------------------------------------------------------------------------------------------
  * supervisor_backends.c */
 
-/* Starts its back ends. BH_OK; an error is in the diagnostics. */
+/* Starts its back ends. BH_OK; an error is in the diagnostics, or once the run is under way the
+ * guest's failure. */
 int bh_supervised_start_backends(struct bh_supervised *guest);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_order.c: whose turn it is, and who is ready */
+
+/* The guests whose turn it is now are starting; those that wait are in the audit log. */
+void bh_supervisor_first_turn(struct bh_supervisor *supervisor);
+/* Something has changed: from the loop, starts whose turn it is now. */
+void bh_supervisor_next_turn(struct bh_supervisor *supervisor);
+/* BH_LIMIT: no descriptor left. */
+int bh_supervisor_order_init(struct bh_supervisor *supervisor);
+void bh_supervisor_order_finish(struct bh_supervisor *supervisor);
+
+/* Its first instruction is let go. */
+void bh_supervised_has_run(struct bh_supervised *guest);
+/* What makes it ready was seen. The context is the guest. */
+void bh_supervised_sign_seen(void *context);
+/* As bh_backend_setup.on_up; the context is the guest. */
+void bh_supervised_backend_came(void *context, struct bh_backend *backend, char letter);
+
+/* What there is to say about its state; in `text` or the guest. */
+const char *bh_supervised_detail(const struct bh_supervised *guest, char text[BH_DETAIL_BYTES]);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_timeline.c */
+
+/* Draws the timeline, if it is time to. */
+void bh_supervisor_timeline(struct bh_supervisor *supervisor);
+/* Draws what has come since, and frees it. */
+void bh_supervisor_timeline_end(struct bh_supervisor *supervisor);
 
 /* ------------------------------------------------------------------------------------------------
  * supervisor.c */
@@ -199,6 +252,7 @@ int bh_supervisor_audit_open(struct bh_supervisor *supervisor);
 void bh_supervisor_audit_close(struct bh_supervisor *supervisor, enum bh_run_exit result);
 
 void bh_supervised_audit_state(const struct bh_supervised *guest);
+void bh_supervised_audit_ready(const struct bh_supervised *guest);
 void bh_supervised_audit_started(const struct bh_supervised *guest,
                                  const struct bh_backend *backend);
 void bh_supervised_audit_left_out(const struct bh_supervised *guest,

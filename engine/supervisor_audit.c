@@ -71,9 +71,16 @@ void bh_supervisor_audit_close(struct bh_supervisor *supervisor, enum bh_run_exi
 
 void bh_supervised_audit_state(const struct bh_supervised *guest)
 {
+    char text[BH_DETAIL_BYTES];
     bh_audit_add(&guest->supervisor->audit, "guest", "{s:s, s:s, s:o}", "guest",
                  guest->guest->name.text, "state", bh_supervised_state_name(guest), "detail",
-                 bh_audit_text(guest->detail));
+                 bh_audit_text(bh_supervised_detail(guest, text)));
+}
+
+void bh_supervised_audit_ready(const struct bh_supervised *guest)
+{
+    bh_audit_add(&guest->supervisor->audit, "guest", "{s:s, s:s, s:s}", "guest",
+                 guest->guest->name.text, "state", "ready", "detail", "");
 }
 
 static const char *rights_text(uint32_t rights)

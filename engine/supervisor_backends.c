@@ -14,6 +14,22 @@ static const char *start_advice(int error)
     return "raise this user's limits of open files and processes (ulimit -n, ulimit -u)";
 }
 
+/* Before the first engine is started it is the run that is refused. */
+static void say_not_started(struct bh_supervised *guest, const struct bh_backend *backend,
+                            const char *label, int error)
+{
+    if (guest->supervisor->under_way) {
+        bh_supervised_fail_start(guest, BH_RUN_BACKEND, start_advice(error),
+                                 "the back end of its device %s (%s) cannot be started: %s",
+                                 backend->device->name.text, backend->program,
+                                 bh_error_name(error));
+    } else {
+        bh_diagnostics_add(guest->supervisor->diagnostics, BH_SEVERITY_ERROR, "backend-start",
+                           backend->device->type.at, "%s: %s cannot be started: %s\n%s", label,
+                           backend->program, bh_error_name(error), start_advice(error));
+    }
+}
+
 static void backend_refused(void *context, struct bh_backend *backend, const char *text)
 {
     bh_supervised_audit_refused(context, backend, text);
@@ -32,15 +48,15 @@ static int start_backend(struct bh_supervised *guest, struct bh_backend *backend
         .colour = guest->colour,
         .on_end = bh_supervised_backend_ended,
         .on_refused = backend_refused,
+        .on_up = bh_supervised_backend_came,
         .context = guest,
     };
     int result = bh_backend_start(backend, &setup);
     if (result == BH_OK) {
+        bh_timeline_device(supervisor->timeline, guest->guest, backend->device, BH_DEVICE_STARTED);
         bh_supervised_audit_started(guest, backend);
     } else {
-        bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "backend-start",
-                           backend->device->type.at, "%s: %s cannot be started: %s\n%s", label,
-                           backend->program, bh_error_name(result), start_advice(result));
+        say_not_started(guest, backend, label, result);
     }
     return result;
 }

@@ -39,9 +39,9 @@ static bool is_over(const struct bh_supervised *guest)
 const char *bh_supervised_state_name(const struct bh_supervised *guest)
 {
     static const char *const names[] = {
-        [BH_SUPERVISED_STARTING] = "starting", [BH_SUPERVISED_RUNNING] = "running",
-        [BH_SUPERVISED_STOPPING] = "stopping", [BH_SUPERVISED_STOPPED] = "stopped",
-        [BH_SUPERVISED_FAILED] = "failed",
+        [BH_SUPERVISED_WAITING] = "waiting", [BH_SUPERVISED_STARTING] = "starting",
+        [BH_SUPERVISED_RUNNING] = "running", [BH_SUPERVISED_STOPPING] = "stopping",
+        [BH_SUPERVISED_STOPPED] = "stopped", [BH_SUPERVISED_FAILED] = "failed",
     };
     return names[guest->state];
 }
@@ -60,22 +60,29 @@ static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const ch
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* What comes after the end, or the first failure, follows from it. */
-static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
-                 const char *format, ...)
+static void fail_with(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
+                      const char *format, va_list arguments)
 {
-    va_list arguments;
     if (is_over(guest)) {
         return;
     }
     guest->failure = failure;
     guest->advice = advice;
-    va_start(arguments, format);
     (void)vsnprintf(guest->detail, sizeof(guest->detail), format, arguments);
-    va_end(arguments);
     enter(guest, BH_SUPERVISED_FAILED);
+    bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_FAILED);
     if (guest->supervisor->failure == BH_RUN_OK) {
         guest->supervisor->failure = failure;
     }
+}
+
+static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
+                 const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail_with(guest, failure, advice, format, arguments);
+    va_end(arguments);
 }
 
 static void end_engine(struct bh_supervised *guest)
@@ -148,6 +155,7 @@ static void settle(struct bh_task *task)
     }
     bh_machine_destroy(guest->machine);
     guest->machine = NULL;
+    bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_ENDS);
     if (is_over(guest)) { /* otherwise the run was refused, and the diagnostics say it */
         say_end(guest);
     }
@@ -184,6 +192,7 @@ void bh_supervised_backend_ended(void *context, struct bh_backend *backend)
     struct bh_supervised *guest = context;
     struct bh_poller *poller = &guest->supervisor->loop.poller;
     bh_supervised_audit_ended(guest, backend);
+    bh_timeline_device(guest->supervisor->timeline, guest->guest, backend->device, BH_DEVICE_ENDS);
     if (!is_over(guest) && !guest->machine_ended) {
         if (backend->status == 0 && guest->machine != NULL) {
             guest->doubtful = guest->doubtful != NULL ? guest->doubtful : backend;
@@ -232,6 +241,7 @@ static void now_running(struct bh_supervised *guest)
     bh_output_say(&guest->supervisor->output, "%s: runs (QEMU %u.%u, %s; %u device%s)", name,
                   guest->engine->major, guest->engine->minor,
                   bh_supervised_has_kvm(guest) ? "KVM" : "TCG", devices, devices == 1u ? "" : "s");
+    bh_supervised_has_run(guest);
     bh_supervisor_progress(guest->supervisor);
 }
 
@@ -280,6 +290,9 @@ static void machine_event(void *context, const struct bh_machine_event *event)
 {
     struct bh_supervised *guest = context;
     switch (event->type) {
+    case BH_MACHINE_CONNECTED:
+        bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_DEVICES);
+        break;
     case BH_MACHINE_RUNNING:
         now_running(guest);
         break;
@@ -366,6 +379,7 @@ void bh_supervised_start_engine(struct bh_supervised *guest)
         (void)close(output_fd);
     }
     bh_supervised_let_go(guest);
+    bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_ENGINE);
     if (result != BH_OK) {
         guest->machine = NULL;
         fail(guest, BH_RUN_ENGINE, advice_engine, "its engine (%s) could not be started: %s",
@@ -379,6 +393,16 @@ void bh_supervised_abandon(struct bh_supervised *guest)
     guest->machine_ended = true;
     bh_supervised_let_go(guest);
     end_backends(guest);
+}
+
+void bh_supervised_fail_start(struct bh_supervised *guest, enum bh_run_exit failure,
+                              const char *advice, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail_with(guest, failure, advice, format, arguments);
+    va_end(arguments);
+    bh_supervised_abandon(guest);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -410,8 +434,20 @@ static void deadline_expired(void *context)
     }
 }
 
+/* There is nobody to ask. */
+static void stop_waiting(struct bh_supervised *guest)
+{
+    (void)snprintf(guest->detail, sizeof(guest->detail), "was not started yet, and will not be");
+    enter(guest, BH_SUPERVISED_STOPPED);
+    bh_supervised_abandon(guest);
+}
+
 void bh_supervised_stop(struct bh_supervised *guest)
 {
+    if (guest->state == BH_SUPERVISED_WAITING) {
+        stop_waiting(guest);
+        return;
+    }
     if (guest->state != BH_SUPERVISED_STARTING && guest->state != BH_SUPERVISED_RUNNING) {
         return;
     }

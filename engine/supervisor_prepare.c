@@ -111,6 +111,9 @@ static int make_terminal(struct bh_supervised *guest, struct bh_guest_terminal *
         .colour = guest->colour,
         .words = &guest->words,
         .is_pty = is_pty,
+        .awaited = guest->guest->ready_when.message.text,
+        .came = bh_supervised_sign_seen,
+        .context = guest,
     };
     return bh_guest_terminal_init(terminal, &setup);
 }
@@ -216,11 +219,14 @@ static int prepare_guest(struct bh_supervised *guest)
         backend->device = &guest->guest->devices[i];
         backend->front_fd = -1;
         backend->back_fd = -1;
+        backend->up.fd = -1;
         backend->resource.fd = -1;
         backend->filter.fd = -1;
     }
+    bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_PREPARES);
     prepare_memory(guest);
     prepare_devices(guest);
+    bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_PREPARED);
     int result = bh_supervised_make_timers(guest);
     if (result != BH_OK) {
         refuse_limit(guest, "a timer", result);

@@ -139,18 +139,20 @@ static json_t *devices_status(const struct bh_supervised *guest, struct all_wind
 static json_t *guest_status(const struct bh_supervised *guest, struct all_windows *all)
 {
     char engine[32] = "";
+    char detail[BH_DETAIL_BYTES];
     if (guest->engine != NULL) {
         (void)snprintf(engine, sizeof(engine), "QEMU %u.%u", guest->engine->major,
                        guest->engine->minor);
     }
     pid_t pid =
         guest->machine != NULL && !guest->machine_ended ? bh_machine_pid(guest->machine) : 0;
-    return json_pack(
-        "{s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:o, s:o*}", "name", guest->guest->name.text,
-        "criticality", bh_criticality_name(guest->guest->criticality.value), "state",
-        bh_supervised_state_name(guest), "detail", bh_audit_text(guest->detail), "engine", engine,
-        "accelerator", bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid, "memory",
-        memory_status(guest), "devices", devices_status(guest, all));
+    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:i, s:o, s:o*}", "name",
+                     guest->guest->name.text, "criticality",
+                     bh_criticality_name(guest->guest->criticality.value), "state",
+                     bh_supervised_state_name(guest), "ready", guest->ready, "detail",
+                     bh_audit_text(bh_supervised_detail(guest, detail)), "engine", engine,
+                     "accelerator", bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid,
+                     "memory", memory_status(guest), "devices", devices_status(guest, all));
 }
 
 static const char *platform_state(const struct bh_supervisor *supervisor)
@@ -159,7 +161,8 @@ static const char *platform_state(const struct bh_supervisor *supervisor)
         return "stopping";
     }
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
-        if (supervisor->guests[i].state == BH_SUPERVISED_STARTING) {
+        if (supervisor->guests[i].state == BH_SUPERVISED_WAITING ||
+            supervisor->guests[i].state == BH_SUPERVISED_STARTING) {
             return "starting";
         }
     }

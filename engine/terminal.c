@@ -151,6 +151,14 @@ static void guest_bytes(void *context, const uint8_t *bytes, size_t count)
     }
 }
 
+static void guest_said(void *context, const char *text)
+{
+    struct bh_guest_terminal *terminal = context;
+    if (bh_await_line(&terminal->await, text, terminal->source.lines.goes_on)) {
+        terminal->came(terminal->context);
+    }
+}
+
 int bh_guest_terminal_attach(struct bh_guest_terminal *terminal, int *fd)
 {
     int fds[2];
@@ -211,7 +219,12 @@ int bh_guest_terminal_init(struct bh_guest_terminal *terminal,
         .label = setup->label,
         .colour = setup->colour,
         .words = setup->words,
+        .said = guest_said,
+        .context = terminal,
     };
+    bh_await_init(&terminal->await, setup->awaited);
+    terminal->came = setup->came;
+    terminal->context = setup->context;
     result = bh_source_init(&terminal->source, &source);
     if (result != BH_OK) {
         close_fd(&fds[0]);
@@ -219,7 +232,6 @@ int bh_guest_terminal_init(struct bh_guest_terminal *terminal,
         return result;
     }
     terminal->source.bytes = guest_bytes;
-    terminal->source.context = terminal;
     bh_outflow_init(&terminal->to_guest, setup->poller, fds[0], 0, terminal->input,
                     sizeof(terminal->input));
     terminal->to_guest.drained = guest_took;

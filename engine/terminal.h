@@ -18,6 +18,7 @@
 
 #include <sys/types.h>
 
+#include "terminal_await.h"
 #include "terminal_source.h"
 
 #define BH_TERMINAL_INPUT    4096u
@@ -38,6 +39,9 @@ struct bh_guest_terminal {
     uint8_t peer_bytes[BH_TERMINAL_PEER];
     bool attached;
     uint32_t peer_waits; /* ticks in which the peer took nothing */
+    struct bh_await await;
+    void (*came)(void *context);
+    void *context;
 };
 
 struct bh_guest_terminal_setup {
@@ -49,6 +53,9 @@ struct bh_guest_terminal_setup {
     uint32_t colour;
     struct bh_words *words;
     bool is_pty;
+    const char *awaited; /* `came` is called once a line holds this text; NULL: nobody waits */
+    void (*came)(void *context);
+    void *context;
 };
 
 /* Makes both sides. BH_LIMIT: no descriptor or pseudo-terminal left. */

@@ -28,19 +28,20 @@ void bh_lines_init(struct bh_lines *lines,
     lines->context = context;
 }
 
-static void end_line(struct bh_lines *lines)
+static void end_line(struct bh_lines *lines, bool goes_on)
 {
     size_t length = lines->length;
     lines->text[length] = '\0';
     lines->length = 0;
     lines->column = 0;
+    lines->goes_on = goes_on;
     lines->line(lines->context, lines->text, length);
 }
 
 static void add(struct bh_lines *lines, const uint8_t *bytes, size_t count)
 {
     if (lines->length + count > BH_LINE_BYTES_MAX) {
-        end_line(lines);
+        end_line(lines, true);
     }
     memcpy(lines->text + lines->length, bytes, count);
     lines->length += count;
@@ -154,7 +155,7 @@ static void take_byte(struct bh_lines *lines, uint8_t byte)
 {
     if (byte == '\n') {
         lines->after_return = false;
-        end_line(lines);
+        end_line(lines, false);
         return;
     }
     if (byte == '\r') {
@@ -164,7 +165,7 @@ static void take_byte(struct bh_lines *lines, uint8_t byte)
     if (lines->after_return) {
         lines->after_return = false;
         if (lines->length != 0u) {
-            end_line(lines);
+            end_line(lines, false);
         }
     }
     if (byte < 0x20u || byte == DELETE) {
@@ -232,7 +233,7 @@ void bh_lines_flush(struct bh_lines *lines)
     }
     if (lines->length != 0u) {
         lines->after_return = false;
-        end_line(lines);
+        end_line(lines, true);
     }
 }
 

@@ -4,7 +4,7 @@
  * hostile. It is not a terminal emulator: there is no screen.
  *
  * A line ends with LF, CR LF, or a CR that other text follows; one that grows beyond
- * BH_LINE_BYTES_MAX goes on in the next. In a line stand printable UTF-8 characters and nothing
+ * BH_LINE_BYTES_MAX, or is shown before its end has come, goes on in the next. In a line stand printable UTF-8 characters and nothing
  * else:
  *   tab                          spaces up to the next multiple of 8
  *   backspace                    takes the last character away
@@ -30,6 +30,7 @@ struct bh_lines {
     /* A line, without its end; `text` has `length` bytes and a NUL behind them. */
     void (*line)(void *context, const char *text, size_t length);
     void *context;
+    bool goes_on; /* while `line` is called: its end has not come, the next one continues it */
 
     char text[BH_LINE_BYTES_MAX + 1u];
     size_t length;

@@ -11,7 +11,7 @@ packages=(
     git ca-certificates python3 python3-jsonschema python3-yaml meson ninja-build pkg-config binutils gcc clang llvm libclang-rt-14-dev libc6-dev
     linux-libc-dev liburing-dev libseccomp-dev libyaml-dev libfdt-dev libjansson-dev libssl-dev libp11-kit-dev libcmocka-dev scdoc
     # checking
-    clang-format clang-tidy cppcheck valgrind
+    clang-format clang-tidy cppcheck valgrind shellcheck systemd
     # freestanding builds
     gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu gcc-arm-linux-gnueabihf gcc-arm-none-eabi
     # guests and third-party back ends and front ends

@@ -9,7 +9,7 @@
  */
 #include <stdint.h>
 
-#include "hello.h"
+#include "hello.h" /* made by `bulkhead build` */
 
 #define UART_FLAGS    0x18U /* PL011 */
 #define UART_FULL     0x20U

@@ -4,7 +4,7 @@
  * supervisor knows no more of an engine than this table; engine/qemu*.c is the first to supply it.
  *
  * States of a machine:
- *   starting  the engine's process was started; it takes up its devices.
+ *   starting  the engine's process was started; it takes up its devices (event CONNECTED).
  *             -> running (event RUNNING), ended
  *   running   the guest executes.
  *             the guest powers off (event POWERED_OFF), resets itself (event RESET) or the engine
@@ -23,6 +23,7 @@
 #include "bulkhead/poller.h"
 
 enum bh_machine_event_type {
+    BH_MACHINE_CONNECTED,   /* the engine has taken up its devices */
     BH_MACHINE_RUNNING,     /* the guest's first instruction is let go */
     BH_MACHINE_POWERED_OFF, /* the guest turned itself off: it shut down in order */
     BH_MACHINE_RESET, /* the guest reset itself (with `on-reset: restart` it goes on by itself) */

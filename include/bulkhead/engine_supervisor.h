@@ -8,9 +8,11 @@
  *     for each guest: engine (QEMU) <- connected sockets -> one back end for each device
  *
  * States of a guest, as `status` names them:
- *   starting -> running -> (stop asked) stopping -> stopped
+ *   waiting -> starting -> running -> (stop asked) stopping -> stopped
  *                  |-> powered off by itself -> stopped
  *                  |-> reset itself, crashed, engine failed, back end died -> failed
+ * A guest that waits starts when its turn comes: its priority, and the guests that it starts after,
+ * decide. Its back ends start with it. If its turn never comes it fails.
  * A guest that ends takes its engine and its back ends along and no other guest. The run ends when
  * every guest has.
  *
@@ -55,8 +57,10 @@ struct bh_supervisor_setup {
     FILE *output;                  /* lines of guests and messages */
     bool colour;
     const char *daemons;          /* folder of the bulkhead-* programs */
-    void (*ready)(void *context); /* every guest has started, once; NULL: nobody asks */
+    void (*ready)(void *context); /* every guest has become ready, once; NULL: nobody asks */
     void *ready_context;
+    FILE *
+        timeline; /* a file in which a picture of the start is drawn (SVG); NULL: nobody wants it */
 };
 
 /* Runs the platform to its end. */

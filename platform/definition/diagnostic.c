@@ -126,13 +126,14 @@ const struct bh_source *bh_source_of(const struct bh_diagnostics *diagnostics,
 bool bh_source_line(const struct bh_source *source, uint32_t line, const char **at,
                     const char **end)
 {
-    const char *behind = source->text + source->length;
     uint32_t index = line - 1;
+    const char *behind;
     const char *stop;
 
     if (source->text == NULL || line == 0 || index / BH_MARK_LINES >= source->mark_count) {
         return false;
     }
+    behind = source->text + source->length;
     *at = source->text + source->marks[index / BH_MARK_LINES];
     for (uint32_t left = index % BH_MARK_LINES; left != 0; left--) {
         stop = memchr(*at, '\n', (size_t)(behind - *at));

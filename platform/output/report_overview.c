@@ -18,8 +18,8 @@
 #define NODES_MAX     24u
 #define COLUMN_GUESTS 12u /* more stand on both sides of the resources */
 #define GUEST_WIDTH   270
-#define GUEST_HEIGHT  40
-#define GUEST_PITCH   48
+#define GUEST_HEIGHT  34
+#define GUEST_PITCH   38
 #define NODE_WIDTH    210
 #define NODE_HEIGHT   40
 #define NODE_GAP      12
@@ -267,14 +267,14 @@ static void guest_draw(const struct overview *overview, uint32_t index)
                 (struct bh_box){x, y, GUEST_WIDTH, GUEST_HEIGHT}, 0);
     bh_svg_text(report->html, "b",
                 bh_text_fit(guest->name.text, 13, true, GUEST_WIDTH - 10 - BH_SVG_METER), NULL,
-                x + 10, y + 17, guest->name.text);
+                x + 10, y + 15, guest->name.text);
     (void)snprintf(
         text, sizeof(text), "%s, %s, %" PRIu32 " device%s, %" PRIu32 " resource%s of its own%s",
         bh_criticality_name(guest->criticality.value), bh_size_text_make(guest->memory.value).text,
         guest->device_count, guest->device_count == 1u ? "" : "s", own_count(overview, index),
         own_count(overview, index) == 1u ? "" : "s", open ? ", OPEN" : "");
     bh_svg_text(report->html, open ? "b red" : "", bh_text_fit(text, 11, open, GUEST_WIDTH - 20),
-                NULL, x + 10, y + 32, text);
+                NULL, x + 10, y + 28, text);
 }
 
 static void node_draw(const struct overview *overview, const struct node *node)

@@ -110,12 +110,15 @@ void bh_svg_edge(const struct bh_html *html, const char *class, int x1, int y1, 
 
 void bh_svg_band(const struct bh_html *html, uint32_t criticality, struct bh_box box)
 {
+    /* Beside the first line of two, or below the edge of a larger box. */
+    const int top = box.height < 60 ? 4 : 9;
+
     bh_html_put(html, "<rect class=\"band c%u\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
                 criticality, box.x, box.y, box.width, box.height);
     for (uint32_t i = 0; i < SLOTS; i++) {
         bh_html_put(html, "<rect class=\"%s c%u\" x=\"%d\" y=\"%d\" width=\"5\" height=\"12\"/>\n",
                     i < criticality ? "slot full" : "slot", criticality,
-                    box.x + box.width - 34 + (int)i * 7, box.y + 9);
+                    box.x + box.width - 34 + (int)i * 7, box.y + top);
     }
 }
 

@@ -286,14 +286,19 @@ static void put_kernel(const struct unit *unit)
 {
     static const struct fixed kernel[] = {
         {"Nothing gains rights by starting a program.", "NoNewPrivileges=yes"},
-        {"Of root's rights those for the ids of its children's user namespaces, and no others: "
-         "disk\n"
-         "# images that root may not open without more belong to somebody else.",
-         "CapabilityBoundingSet=CAP_SETUID CAP_SETGID"},
+        {"Of root's rights those that the kernel asks for when root gives children user namespaces "
+         "with\n"
+         "# itself in them, and no others: an image that root alone may not open is somebody "
+         "else's.",
+         "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SETFCAP"},
         {"Back ends and engines live in namespaces of these kinds; of time there is one only.",
          "RestrictNamespaces=cgroup ipc mnt net pid user uts"},
-        {"What services call, and what a back end closes its sandbox with (its empty root).",
-         "SystemCallFilter=@system-service @mount\nSystemCallErrorNumber=EPERM"},
+        {"What services call, and what children close their own sandboxes with: an empty root, a\n"
+         "# filter, Landlock.",
+         "SystemCallFilter=@system-service @mount\n"
+         "SystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule "
+         "landlock_restrict_self\n"
+         "SystemCallErrorNumber=EPERM"},
         {"No other kind of system calls than this processor's own.",
          "SystemCallArchitectures=native"},
         {"The kernel's settings, modules, log, clock and name are no business of a platform's.",

@@ -62,8 +62,10 @@ class Run:
 
     def __init__(self, case, *, stdout=None, **popen):
         self.case = case
-        self.path = os.path.join(case.folder, 'output')
-        command = [case.program, 'run', '--state', case.state, case.definition]
+        self.platform = case.platform
+        self.state = case.state
+        self.path = os.path.join(case.folder, 'output-' + case.platform)
+        command = [case.program, 'run', '--state', self.state, case.definition]
         with open(self.path, 'wb') as output:
             self.process = subprocess.Popen(command, env=case.environment, stdin=subprocess.DEVNULL,
                                             stdout=stdout or output, stderr=output, start_new_session=True, **popen)
@@ -89,10 +91,16 @@ class Run:
         """A request to the control socket: the answer, and the descriptor that came along or None."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
             control.settimeout(PATIENCE)
-            control.connect(os.path.join(self.case.runtime, 'bulkhead', self.case.platform, 'control'))
+            control.connect(os.path.join(self.case.runtime, 'bulkhead', self.platform, 'control'))
             control.send(json.dumps(request).encode())
             data, fds, _, _ = socket.recv_fds(control, 65536, 1)
         return json.loads(data), fds[0] if fds else None
+
+    def audit(self, event=None):
+        """The entries of the audit log so far."""
+        with open(os.path.join(self.state, 'audit.jsonl'), encoding='ascii') as log:
+            entries = [json.loads(line) for line in log]
+        return [entry for entry in entries if event in (None, entry['event'])]
 
     def guest(self, name='a'):
         status = self.call(request='status')[0]['status']
@@ -148,24 +156,24 @@ class Case(unittest.TestCase):
         with open(os.path.join(self.folder, name), 'wb') as file:
             file.write(data if isinstance(data, bytes) else data.encode())
 
-    def define(self, stop_within='3s', modes=('normal',), allow=None):
-        """A definition; `allow` has more policy lines, each the text between its braces."""
+    def define(self, stop_within='3s', modes=('normal',), allow=None, devices=(), resources=()):
+        """A definition. `allow` has the policy lines in place of the usual ones, each the text between its braces;
+        `devices` and `resources` are more lines of theirs.
+        """
         text = ['bulkhead: 1', 'name: ' + self.platform, 'engine: { qemu: fake_qemu }',
                 'modes: [%s]' % ', '.join(modes), 'resources:']
         text += ['  %s-disk: { type: disk, image: %s.img }' % (name, name) for name in self.guests]
-        text += ['  random: { type: entropy }', 'guests:']
+        text += ['  random: { type: entropy }', *('  ' + line for line in resources), 'guests:']
         for name in self.guests:
             text += ['  %s:' % name, '    arch: arm64', '    memory: 128M', '    stop-within: ' + stop_within,
                      '    boot: { kernel: Image }', '    devices:',
                      '      root: { type: blk, resource: %s-disk }' % name,
                      '      entropy: { type: rng, resource: random }',
-                     '      terminal: { type: console, ports: [diag] }']
-        text += ['policy:']
-        for name in self.guests:
-            text += ['  - { guest: %s, resource: random, allow: [read] }' % name]
-            if allow is None:
-                text += ['  - { guest: %s, resource: %s-disk, allow: [read, write, flush, discard] }' % (name, name)]
-        text += ['  - { %s }' % line for line in allow or ()]
+                     '      terminal: { type: console, ports: [diag] }', *('      ' + line for line in devices)]
+        usual = [line for name in self.guests for line in (
+            'guest: %s, resource: random, allow: [read]' % name,
+            'guest: %s, resource: %s-disk, allow: [read, write, flush, discard]' % (name, name))]
+        text += ['policy:', *('  - { %s }' % line for line in allow or usual)]
         self.write('platform.yaml', '\n'.join(text) + '\n')
 
     def script(self, *words, guest='a'):

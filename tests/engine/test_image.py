@@ -256,6 +256,7 @@ class Made(Case):
                 (lambda held: held.update({'a/device-tree': (6, held['a/device-tree'][1] + b'\0')}),
                  'derives for a/device-tree differs'),
                 (lambda held: held.update({'a/start': (7, b'\0' * 64)}), 'derives for a/start differs'),
+                (lambda held: held.update({'a/start': (6, held['a/start'][1])}), 'derives for a/start differs'),
                 (lambda held: held.update({'a/kernel': (3, held['a/kernel'][1])}), 'a file that a guest boots'),
                 (lambda held: held.update({'b/kernel': (2, b'more')}), 'sections that no guest uses'),
                 (lambda held: held.pop('platform'), 'there is no definition in it'),

@@ -60,9 +60,12 @@ static void end_if_all_ended(void)
 
 static void machine_event(void *context, const struct bh_machine_event *event)
 {
-    static const char *const names[] = {"running",  "powered-off", "reset",
-                                        "panicked", "failed",      "ended"};
+    static const char *const names[] = {"connected", "running", "powered-off", "reset",
+                                        "panicked",  "failed",  "ended"};
     (void)context;
+    if (event->type == BH_MACHINE_CONNECTED) {
+        return;
+    }
     (void)printf("event %s %d%s%s\n", names[event->type], event->status,
                  event->text != NULL ? " " : "", event->text != NULL ? event->text : "");
     (void)fprintf(stderr, "%s after %.1f ms\n", names[event->type], elapsed());

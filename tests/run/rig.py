@@ -73,10 +73,25 @@ def usual(disk):
             "terminal": {"type": "console", "window": "5M"}}
 
 
+def usual_policy(guests, resources):
+    """Every guest may do everything with what it uses."""
+    lines = []
+    for name, guest in guests.items():
+        for used in sorted({device["resource"] for device in guest["devices"].values()
+                            if "resource" in device}):
+            disk = resources[used]["type"] == "disk"
+            writable = disk and not resources[used]["read-only"]
+            lines.append({"guest": name, "resource": used,
+                          "allow": ["read", *(["write", "flush", "discard"] if writable else [])]})
+    return lines
+
+
 def yaml(value):
     """A value as YAML in one line; a size or a time is no text, so it has no quotes."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key}: {yaml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(yaml(item) for item in value) + "]"
     if isinstance(value, str) and not re.fullmatch(r"[0-9]+[KMGs]", value):
         return json.dumps(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -124,12 +139,13 @@ class Run:
 
     def __init__(self, rig, definition, path=None, environment=None, before=()):
         self.rig = rig
+        self.state = rig.folder / "state" / pathlib.Path(definition).stem
         self.lines = []
         self.ahead = queue.Queue()
         variables = dict(os.environ, XDG_RUNTIME_DIR=str(rig.runtime), PATH=path or newer_path(),
                          LC_ALL="C.UTF-8")
         variables.update(environment or {})
-        command = [*before, str(BULKHEAD), "run", str(definition)]
+        command = [*before, str(BULKHEAD), "run", "--state", str(self.state), str(definition)]
         self.process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         start_new_session=True)
@@ -198,6 +214,21 @@ class Run:
         answer, _ = self.control().call(request="status")
         return next(guest for guest in answer["status"]["guests"] if guest["name"] == name)
 
+    def bulkhead(self, *words):
+        """Another bulkhead command that asks this run: what it prints."""
+        done = subprocess.run([str(BULKHEAD), *words], text=True, timeout=PATIENCE,
+                              env=dict(os.environ, XDG_RUNTIME_DIR=str(self.rig.runtime)),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            raise Failure(f"bulkhead {' '.join(words)}: {done.stdout}{self.tail()}")
+        return done.stdout
+
+    def audit(self, event=None):
+        """The entries of the audit log so far."""
+        with open(self.state / "audit.jsonl") as log:
+            entries = [json.loads(line) for line in log]
+        return [entry for entry in entries if event is None or entry["event"] == event]
+
     def device(self, guest, name):
         return next(device for device in self.guest(guest)["devices"] if device["name"] == name)
 
@@ -251,11 +282,17 @@ class Rig(unittest.TestCase):
         return path
 
     def define(self, guests, disks=(), name="test", read_only=False, **more):
-        """Writes a definition; a disk resource has the name of its file."""
+        """Writes a definition; a disk resource has the name of its file. Without a policy, every
+        guest may do everything with what it uses.
+        """
         resources = {"random": {"type": "entropy"}}
         resources.update({disk.stem: {"type": "disk", "image": str(disk), "read-only": read_only}
                           for disk in disks})
-        definition = {"bulkhead": 1, "name": name, "resources": resources, "guests": guests}
+        used = {device.get("resource") for guest in guests.values()
+                for device in guest["devices"].values()}
+        resources = {key: item for key, item in resources.items() if key in used}
+        definition = {"bulkhead": 1, "name": name, "resources": resources, "guests": guests,
+                      "policy": usual_policy(guests, resources)}
         definition.update(more)
         path = self.folder / f"{name}.yaml"
         path.write_text("".join(f"{key}: {yaml(item)}\n" for key, item in definition.items()))

@@ -34,13 +34,12 @@ class Bare(rig.Rig):
         devices = rig.usual("cluster")
         for name, slot in ("root", 31), ("entropy", 17), ("terminal", 0):
             devices[name]["slot"] = slot
-        policy = [{"guest": "cluster", "resource": "cluster", "allow": ["read", "write", "flush"]},
-                  {"guest": "cluster", "resource": "random", "allow": ["read"]}]
-        run = self.run_platform(self.define({"cluster": rig.linux(devices)}, [self.disk()], policy=policy))
+        run = self.run_platform(self.define({"cluster": rig.linux(devices)}, [self.disk()]))
         run.wait_for_guests("cluster")
-        output, status = run.shell("cluster").command("cd /sys/bus/platform/devices && ls -d *.virtio*; grep virtio /proc/interrupts")
-        for text in "a003e00", "a002200", "a000000":
-            self.assertIn(text, output)
+        output, status = run.shell("cluster").command("ls /sys/bus/platform/devices; grep virtio /proc/interrupts")
+        for address, interrupt in ("a003e00", 79), ("a002200", 65), ("a000000", 48):
+            self.assertIn(f"{address}.virtio", output)
+            self.assertRegex(output, fr"GICv3 +{interrupt} +Edge")
         self.assertEqual(status, 0, output)
         self.assertEqual(run.stop(), rig.OK, run.tail())
 

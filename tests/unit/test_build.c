@@ -139,15 +139,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     static const char *const names[] = {
-        "Image",
-        "initrd",
-        "platform.yaml",
-        "out/one.dtb",
-        "out/one.h",
-        "out/one.start",
-        "out/report.html",
-        "out/platform.json",
-        "out/memory-map.txt",
+        "Image",         "initrd",          "platform.yaml",     "out/one.dtb",        "out/one.h",
+        "out/one.start", "out/report.html", "out/platform.json", "out/memory-map.txt",
     };
     struct fixture *fixture = *state;
 

@@ -306,6 +306,7 @@ static struct bh_backend_parts usual_parts(int resource_fd, int filter_fd)
         .socket_fd = 10,
         .resource_fd = resource_fd,
         .filter_fd = filter_fd,
+        .up_fd = -1,
         .operations = ALL,
     };
 }
@@ -345,6 +346,9 @@ static void test_command_rng(void **state)
     const struct bh_backend_parts source = usual_parts(20, 21);
     expect_command(&kernel, "bulkhead-rng --fd 3 --filter 4", 2);
     expect_command(&source, "bulkhead-rng --fd 3 --filter 4 --source /dev/fd/5", 3);
+    struct bh_backend_parts heard = source;
+    heard.up_fd = 22;
+    expect_command(&heard, "bulkhead-rng --fd 3 --filter 4 --up 5 --source /dev/fd/6", 4);
 }
 
 static void test_command_console(void **state)
