@@ -3,10 +3,12 @@
  * bulkhead run: runs a platform in the foreground. The supervisor does it; here its definition is
  * read, or its image taken (run_image.c), and the programs of the back ends are found.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bulkhead/engine_supervisor.h"
@@ -15,9 +17,16 @@
 #include "command.h"
 #include "run_image.h"
 
-enum run_option { OPTION_KEY, OPTION_ROOT, OPTION_STATE };
+enum run_option { OPTION_KEY, OPTION_ROOT, OPTION_STATE, OPTION_TIMELINE };
 
 #define BACKEND "bulkhead-blk" /* where this one is, the others are */
+
+/* What a run has, whatever runs. */
+struct run_parts {
+    char daemons[PATH_MAX];
+    struct bh_cli_image image;
+    FILE *timeline; /* NULL: nobody wants it */
+};
 
 /* The folder of the back ends: this program's own (installed), or `daemons` beside it (not
  * installed). */
@@ -56,17 +65,18 @@ static void show(const struct bh_diagnostics *diagnostics)
 
 /* Runs it, and says what the supervisor found before the start. */
 static int supervise(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
-                     const char *daemons, struct bh_cli_image *image)
+                     struct run_parts *parts)
 {
     const struct bh_supervisor_setup setup = {
         .platform = platform,
         .diagnostics = diagnostics,
-        .state = &image->state,
+        .state = &parts->image.state,
         .output = stdout,
         .colour = bh_cli_colour(STDOUT_FILENO),
-        .daemons = daemons,
+        .daemons = parts->daemons,
         .ready = bh_cli_image_ready,
-        .ready_context = image,
+        .ready_context = &parts->image,
+        .timeline = parts->timeline,
     };
     int result = (int)bh_supervisor_run(&setup);
     show(diagnostics);
@@ -75,10 +85,10 @@ static int supervise(const struct bh_platform *platform, struct bh_diagnostics *
 
 /* Warnings are shown before the run, and not once more after it. */
 static int run_platform(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
-                        const char *daemons, struct bh_cli_image *image)
+                        struct run_parts *parts)
 {
     if (bh_diagnostics_warnings(diagnostics) == 0) {
-        return supervise(platform, diagnostics, daemons, image);
+        return supervise(platform, diagnostics, parts);
     }
     show(diagnostics);
     struct bh_diagnostics *later = bh_diagnostics_create(platform->files[0].path);
@@ -86,26 +96,27 @@ static int run_platform(const struct bh_platform *platform, struct bh_diagnostic
         bh_cli_error("no memory");
         return BH_RUN_INTERNAL;
     }
-    int result = supervise(platform, later, daemons, image);
+    int result = supervise(platform, later, parts);
     bh_diagnostics_destroy(later);
     return result;
 }
 
 /* An image has its state folder open already: it was asked for what ran here. */
 static int run_with_state(const struct bh_platform *platform, struct bh_diagnostics *diagnostics,
-                          const char *daemons, struct bh_cli_image *image, const char *folder)
+                          struct run_parts *parts, const char *folder)
 {
-    if (image->state.fd < 0 && bh_state_open(&image->state, folder, platform->name.text) != BH_OK) {
+    struct bh_state_folder *state = &parts->image.state;
+    if (state->fd < 0 && bh_state_open(state, folder, platform->name.text) != BH_OK) {
         show(diagnostics);
-        bh_cli_error("run: %s", image->state.why);
+        bh_cli_error("run: %s", state->why);
         return BH_RUN_REFUSED;
     }
-    return run_platform(platform, diagnostics, daemons, image);
+    return run_platform(platform, diagnostics, parts);
 }
 
 /* What the user named is a definition if `platform` is not made yet, of an image. */
 static int run_file(const struct bh_cli_image_words *words, struct bh_platform *platform,
-                    const char *daemons, struct bh_cli_image *image)
+                    struct run_parts *parts)
 {
     int status = BH_RUN_REFUSED;
     struct bh_diagnostics *diagnostics = bh_diagnostics_create(words->path);
@@ -116,7 +127,7 @@ static int run_file(const struct bh_cli_image_words *words, struct bh_platform *
     }
     int result = platform == NULL ? bh_platform_read(&platform, words->path, diagnostics) : BH_OK;
     if (result == BH_OK) {
-        status = run_with_state(platform, diagnostics, daemons, image, words->state);
+        status = run_with_state(platform, diagnostics, parts, words->state);
     } else {
         show(diagnostics);
     }
@@ -125,23 +136,43 @@ static int run_file(const struct bh_cli_image_words *words, struct bh_platform *
     return status;
 }
 
+/* Opened before anything is started: whether it can be written is known then. */
+static bool open_timeline(const char *path, FILE **timeline)
+{
+    struct stat info;
+    *timeline = path != NULL ? fopen(path, "we") : NULL;
+    if (path == NULL ||
+        (*timeline != NULL && fstat(fileno(*timeline), &info) == 0 && S_ISREG(info.st_mode))) {
+        return true;
+    }
+    bh_cli_error(
+        "run: the timeline %s cannot be written: %s; name a file, in a folder that is there", path,
+        *timeline == NULL ? strerror(errno) : "it is no file");
+    return false;
+}
+
 static int run(const struct bh_cli_arguments *arguments)
 {
     const struct bh_cli_image_words words = {.path = arguments->word,
                                              .key = arguments->options[OPTION_KEY],
                                              .root = arguments->options[OPTION_ROOT],
                                              .state = arguments->options[OPTION_STATE]};
-    char daemons[PATH_MAX];
     struct bh_platform *platform = NULL;
-    struct bh_cli_image image;
-    if (!find_daemons(daemons)) {
+    struct run_parts parts;
+    if (!find_daemons(parts.daemons)) {
         return BH_RUN_REFUSED;
     }
-    int status = bh_cli_image_take(&image, &words, &platform);
-    if (status <= BH_CLI_OK) {
-        status = run_file(&words, platform, daemons, &image);
+    int status = BH_RUN_REFUSED;
+    if (open_timeline(arguments->options[OPTION_TIMELINE], &parts.timeline)) {
+        status = bh_cli_image_take(&parts.image, &words, &platform);
+        if (status <= BH_CLI_OK) {
+            status = run_file(&words, platform, &parts);
+        }
+        bh_cli_image_finish(&parts.image);
     }
-    bh_cli_image_finish(&image);
+    if (parts.timeline != NULL) {
+        (void)fclose(parts.timeline); /* what could not be written was said */
+    }
     return status;
 }
 
@@ -165,7 +196,9 @@ const struct bh_cli_command bh_cli_run = {
                 [OPTION_ROOT] = {"root", "DIR",
                                  "where an image's relative paths begin (its folder)", '\0'},
                 [OPTION_STATE] = {"state", "DIR", "the platform's state (/var/lib/bulkhead/NAME)",
-                                  '\0'}},
+                                  '\0'},
+                [OPTION_TIMELINE] = {"timeline", "FILE",
+                                     "draw into FILE (SVG) when each part was up", '\0'}},
     .run = run,
     .argument_needed = true,
 };

@@ -16,6 +16,7 @@
 
 #include "bulkhead/error.h"
 #include "bulkhead/host_log.h"
+#include "processors.h"
 
 #define UP_LETTERS_MAX 16u
 
@@ -171,6 +172,7 @@ static int start_child(struct bh_backend *backend, const struct bh_backend_setup
                        int output_fd, int up_fd)
 {
     struct bh_backend_command command = {.count = 0};
+    struct bh_child_cpus cpus;
     int ports[1u + BH_PORTS_MAX] = {-1};
     for (uint32_t i = 0; i < backend->terminal_count; i++) {
         ports[i] = backend->terminals[i].guest_fd;
@@ -196,6 +198,7 @@ static int start_child(struct bh_backend *backend, const struct bh_backend_setup
         .fds = command.fds,
         .fd_count = command.fd_count,
         .output_fd = output_fd,
+        .cpus = bh_processors_of(backend->guest, &cpus),
         .isolate = true,
         .no_network = true,
         .ended = child_ended,

@@ -23,6 +23,7 @@
 #include "bulkhead/host_error.h"
 #include "bulkhead/host_log.h"
 #include "bulkhead/host_loop.h"
+#include "processors.h"
 #include "qemu.h"
 #include "qmp.h"
 #include "window.h"
@@ -237,6 +238,7 @@ static int start_process(struct bh_machine *machine, const struct bh_machine_set
 {
     struct bh_qemu_command command;
     struct bh_qemu_reach reach;
+    struct bh_child_cpus cpus;
     int result = bh_qemu_command_make(&command, setup, own, false);
     if (result != BH_OK) {
         return result;
@@ -249,6 +251,7 @@ static int start_process(struct bh_machine *machine, const struct bh_machine_set
                                          .fd_count = command.fd_count,
                                          .output_fd = setup->output_fd,
                                          .reach = reach.paths,
+                                         .cpus = bh_processors_of(setup->layout->guest, &cpus),
                                          .isolate = true,
                                          .no_network = true,
                                          .ended = process_ended,

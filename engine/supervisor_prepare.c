@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include "bulkhead/error.h"
+#include "processors.h"
 #include "supervisor.h"
+
+#define BYTES_PER_MIB ((uint64_t)1024 * 1024)
 
 static const char host_limit[] = "host-limit";
 
@@ -224,6 +227,7 @@ static int prepare_guest(struct bh_supervised *guest)
         backend->filter.fd = -1;
     }
     bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_PREPARES);
+    bh_processors_check(guest->guest, guest->supervisor->diagnostics);
     prepare_memory(guest);
     prepare_devices(guest);
     bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_PREPARED);
@@ -257,6 +261,23 @@ static void check_clashes(struct bh_supervisor *supervisor)
     }
 }
 
+/* Said at once, and nothing more: memory that is used may be free by the time it is needed. */
+static void check_memory(struct bh_supervisor *supervisor)
+{
+    uint64_t available;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
+        bytes += bh_layout_bytes(&supervisor->guests[i].layout);
+    }
+    if (bh_host_available(&available) && bytes > available) {
+        bh_output_say(&supervisor->output,
+                      "warning: memory and windows of all guests are %juM, and this host has %juM "
+                      "to give: it may page, or end a guest [engine-memory]\n"
+                      "  end other programs, or give the guests less memory",
+                      (uintmax_t)(bytes / BYTES_PER_MIB), (uintmax_t)(available / BYTES_PER_MIB));
+    }
+}
+
 int bh_supervisor_prepare(struct bh_supervisor *supervisor)
 {
     uint32_t count = supervisor->platform->guest_count;
@@ -275,6 +296,7 @@ int bh_supervisor_prepare(struct bh_supervisor *supervisor)
         }
     }
     check_clashes(supervisor);
+    check_memory(supervisor);
     return bh_diagnostics_errors(supervisor->diagnostics) == 0u ? BH_OK : BH_INVALID;
 }
 

@@ -162,6 +162,8 @@ static const struct row checks[] = {
     {{"engine-version", "QEMU is new enough for what the guests have", ERROR}, ELSEWHERE},
     {{"engine-kvm", "KVM works where it is asked for", ERROR}, ELSEWHERE},
     {{"engine-layout", "the engine can place what the layout says", ERROR}, ELSEWHERE},
+    {{"engine-cpus", "this host has the processors that guests are pinned to", ERROR}, ELSEWHERE},
+    {{"engine-memory", "this host has the memory of all guests to give", WARNING}, ELSEWHERE},
     {{"resource-missing", "what a resource names is there", ERROR}, ELSEWHERE},
     {{"resource-denied", "the user who runs it has the right to each resource", ERROR}, ELSEWHERE},
     {{"resource-kind", "what a resource names is what its type says", ERROR}, ELSEWHERE},

@@ -19,7 +19,7 @@ import definition  # noqa: E402
 import tap  # noqa: E402
 
 BULKHEAD = os.path.abspath(os.environ['BULKHEAD'])
-FEW, MANY = 4, 16
+FEW, MANY = 8, 16
 
 
 class Scale(unittest.TestCase):
