@@ -41,7 +41,7 @@ FOLDERS = {
 }
 
 # Headers that `bulkhead build` makes for a guest's program before it is compiled.
-MADE = {('guest/hello/hello.c', 'hello.h')}
+MADE = {('guest/hello/hello.c', 'hello.h'), ('examples/gateway/monitor.c', 'monitor.h')}
 
 # Who a public header in include/bulkhead/ belongs to. `shared`: everyone may include it. What is not here: virtio_*.h
 # are wire formats and shared, FOLDER_*.h belong to driver/, host/, platform/ or engine/, and NAME.h belongs to devices/

@@ -6,7 +6,11 @@
  */
 #include "bulkhead/platform_policy.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "check.h"
+#include "platform/definition/meant.h"
 
 /* By enum bh_number_kind: the key, and what has it. */
 static const struct {
@@ -25,19 +29,43 @@ static const struct {
 
 /* ---------------------------------------------------------------------------- policy-operation */
 
+/* The operation under another name, of those that the resource has; or advice alone. */
+static const char *meant_operation(uint32_t type, const char *word, const char **advice)
+{
+    const struct bh_meant *line = NULL;
+
+    while ((line = bh_meant_next(line, "allow", word)) != NULL) {
+        char first[BH_NAME_MAX + 1] = "";
+        uint32_t bit;
+
+        if (line->here != NULL) {
+            (void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(line->here, ","), line->here);
+        }
+        if (line->here == NULL || bh_operation_find(type, first, &bit)) {
+            *advice = line->advice;
+            return line->here;
+        }
+    }
+    return NULL;
+}
+
 static void say_no_operation(const struct bh_reader *reader, const struct bh_resource *resource,
                              const struct bh_text *word)
 {
-    const char *near =
-        bh_check_suggest(reader, word->text, bh_operation_word, &resource->type.value);
+    const char *advice = NULL;
+    const char *near = meant_operation(resource->type.value, word->text, &advice);
     char possible[160];
 
+    if (near == NULL && advice == NULL) {
+        near = bh_check_suggest(reader, word->text, bh_operation_word, &resource->type.value);
+    }
     bh_operations_text(resource->type.value, UINT32_MAX, possible, sizeof(possible));
     BH_SAY(reader, "policy-operation", word->at,
-           "%s is no operation of %s, a resource of type %s\n%s%s%spossible is %s",
+           "%s is no operation of %s, a resource of type %s\n%s%s%spossible is %s%s%s",
            bh_show(word->text).text, resource->name.text,
            bh_resource_type_name(resource->type.value), near == NULL ? "" : "did you mean ",
-           near == NULL ? "" : near, near == NULL ? "" : "? ", possible);
+           near == NULL ? "" : near, near == NULL ? "" : "? ", possible, advice == NULL ? "" : "\n",
+           advice == NULL ? "" : advice);
 }
 
 static uint32_t resolve(const struct bh_reader *reader, const struct bh_resource *resource,

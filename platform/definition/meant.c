@@ -77,7 +77,8 @@ static const struct bh_meant table[] = {
     /* Of policy lines and assertions. */
     {"policy line", "subject who from vm domain", "guest", NULL},
     {"policy line", "object to target device", "resource", NULL},
-    {"policy line", "action actions operations ops access permit permissions rights", "allow", NULL},
+    {"policy line", "action actions operations ops access permit permissions rights", "allow",
+     NULL},
     {"policy line", "id can-ids identifiers filter filters", "ids", NULL},
     {"policy line", "mode when", "modes", NULL},
     {"assertion", "isolation isolate", "isolated", NULL},
@@ -146,14 +147,15 @@ static const struct bh_meant table[] = {
     {"allow", "rw rxtx", "receive, send", NULL},
     {"allow", "trim unmap", "discard", NULL},
     {"allow", "sync fsync barrier", "flush", NULL},
-    {"allow", "all any *", NULL, "no word stands for all: write out what the guest needs"},
+    {"allow", "all any *", NULL, "no word stands for all of them: write out those that are meant"},
+    {"deny", "all any *", NULL, "what no line allows is denied anyway: remove the line"},
     /* Everything, where leaving it out says so. */
     {"modes", "all any *", NULL, "what has no modes holds in all of them: remove it"},
     {"ids", "all any *", NULL, "a line without ids holds for all of them: remove it"},
     {"lines", "all any *", NULL, "a policy line without lines holds for all of them: remove it"},
     {"host-cpus", "all any *", NULL, "a guest without host-cpus may run on all: remove it"},
     {"cpus", "all any *", NULL, "it is how many processors the guest has, which is written out"},
-    {"cpus", "[]", NULL, "it is how many they are; which of the host's run them is host-cpus"},
+    {"cpus", "[]", NULL, "it is how many they are; which ones run a guest is its host-cpus"},
     {"guest", "[]", NULL, "write an entry for each guest"},
     {"resource", "[]", NULL, "write an entry for each resource"},
 };

@@ -17,7 +17,8 @@
 
 /* A line of the table. */
 struct bh_meant {
-    const char *place;  /* the noun of a group whose keys they are; or the key whose values they are */
+    const char
+        *place; /* the noun of a group whose keys they are; or the key whose values they are */
     const char *words;  /* what people write, in small letters, with - for _ and a blank */
     const char *here;   /* how it is said here; NULL: it is not */
     const char *advice; /* what else there is to say; NULL: nothing */
@@ -28,8 +29,7 @@ const struct bh_meant *bh_meant_next(const struct bh_meant *last, const char *pl
                                      const char *word);
 
 /* The word of a choice that was meant, or a line that has no more than advice; both may be NULL. */
-const char *bh_meant_choice(const struct bh_schema_key *key, const char *text,
-                            const char **advice);
+const char *bh_meant_choice(const struct bh_schema_key *key, const char *text, const char **advice);
 
 /* What to write instead of a value of the wrong shape; false: nothing is known but the example. */
 bool bh_shape_mend(const struct bh_schema_key *key, const struct bh_yaml_node *node,

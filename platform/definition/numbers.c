@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "meant.h"
 #include "reader.h"
 #include "text.h"
 
@@ -30,11 +31,13 @@ struct unit {
 };
 
 static const struct unit size_units[] = {
-    {"", 1, ""},        {"K", K, "K"},         {"M", K *K, "M"},    {"G", K *K *K, "G"},
-    {"k", K, "K"},      {"m", K *K, "M"},      {"g", K *K *K, "G"}, {"KiB", K, "K"},
-    {"MiB", K *K, "M"}, {"GiB", K *K *K, "G"}, {"KB", K, "K"},      {"MB", K *K, "M"},
-    {"kB", K, "K"},     {"GB", K *K *K, "G"},  {"Ki", K, "K"},      {"Mi", K *K, "M"},
-    {"B", 1, ""},       {"Gi", K *K *K, "G"},  {NULL, 0, NULL},
+    {"", 1, ""},        {"K", K, "K"},          {"M", K *K, "M"},    {"G", K *K *K, "G"},
+    {"k", K, "K"},      {"m", K *K, "M"},       {"g", K *K *K, "G"}, {"KiB", K, "K"},
+    {"MiB", K *K, "M"}, {"GiB", K *K *K, "G"},  {"KB", K, "K"},      {"MB", K *K, "M"},
+    {"kB", K, "K"},     {"GB", K *K *K, "G"},   {"Ki", K, "K"},      {"Mi", K *K, "M"},
+    {"B", 1, ""},       {"Gi", K *K *K, "G"},   {"K/s", K, "K"},     {"M/s", K *K, "M"},
+    {"KB/s", K, "K"},   {"MB/s", K *K, "M"},    {"KiB/s", K, "K"},   {"MiB/s", K *K, "M"},
+    {"B/s", 1, ""},     {"GB/s", K *K *K, "G"}, {NULL, 0, NULL},
 };
 
 static const struct unit time_units[] = {
@@ -157,11 +160,41 @@ static bool is_base_60(const char *text, uint64_t *seconds)
     return true;
 }
 
+/* 1.5G, as it is to be written: 1536M; false: it is no such number, or no whole one in this unit's parts. */
+static bool is_fraction(const struct bh_schema_key *key, const char *text, uint64_t *value)
+{
+    const struct unit *unit = NULL;
+    uint64_t part = 0;
+    uint64_t whole = 0;
+    uint64_t scale = 1;
+    const char *first;
+
+    if (read_digits(&text, &whole) != FINE || *text != '.' || whole > UINT32_MAX) {
+        return false;
+    }
+    for (first = ++text; *text >= '0' && *text <= '9' && text - first < 6; text++) {
+        part = part * 10 + (uint64_t)(*text - '0');
+        scale *= 10;
+    }
+    if (text == first || apply_unit(key, text, &whole, &unit) != FINE ||
+        part * unit->factor % scale != 0) {
+        return false;
+    }
+    *value = whole + part * unit->factor / scale;
+    return *value >= key->minimum && *value <= key->maximum;
+}
+
 static void say_fault(const struct bh_reader *reader, const struct bh_schema_key *key,
                       const struct bh_yaml_node *node, enum fault fault)
 {
     uint64_t seconds;
+    uint64_t value;
 
+    if (key->type != BH_SCHEMA_NUMBER && is_fraction(key, node->text, &value)) {
+        BH_SAY(reader, "number", node->at, "%s is %s, which is no whole number\nwrite %s", key->key,
+               bh_show(node->text).text, bh_schema_number(key, value).text);
+        return;
+    }
     if (key->type == BH_SCHEMA_TIME && is_base_60(node->text, &seconds)) {
         BH_SAY(reader, "number", node->at, "%s is %s, which is no time here\nwrite %" PRIu64 "s",
                key->key, bh_show(node->text).text, seconds);
@@ -188,17 +221,39 @@ static void say_fault(const struct bh_reader *reader, const struct bh_schema_key
     }
 }
 
+/* A number without a unit where bytes would be too few: "write 2048M". */
+static void advise_unit(const struct bh_schema_key *key, const char *text, uint64_t value, char *to,
+                        size_t size)
+{
+    static const char units[] = {'M', 'K', 'G'};
+    uint64_t factor[] = {K * K, K, K * K * K};
+
+    to[0] = '\0';
+    if (key->type != BH_SCHEMA_SIZE || text[strspn(text, "0123456789")] != '\0') {
+        return;
+    }
+    (void)snprintf(to, size, "\na number without K, M or G counts bytes");
+    for (size_t i = 0; i < sizeof(units) && value != 0 && value < UINT32_MAX; i++) {
+        if (value * factor[i] >= key->minimum && value * factor[i] <= key->maximum) {
+            (void)snprintf(to, size,
+                           "\na number without K, M or G counts bytes: write %" PRIu64 "%c", value,
+                           units[i]);
+            return;
+        }
+    }
+}
+
 /* What the key's range and multiple say about a number. */
 static bool is_in_range(const struct bh_reader *reader, const struct bh_schema_key *key,
                         const struct bh_yaml_node *node, uint64_t value)
 {
     if (value < key->minimum || value > key->maximum) {
-        bool bare = key->type == BH_SCHEMA_SIZE && value < K;
+        char advice[96];
 
+        advise_unit(key, node->text, value, advice, sizeof(advice));
         BH_SAY(reader, "range", node->at, "%s is %s; possible is %s to %s%s", key->key,
                bh_schema_number(key, value).text, bh_schema_number(key, key->minimum).text,
-               bh_schema_number(key, key->maximum).text,
-               bare ? "\na number without K, M or G counts bytes" : "");
+               bh_schema_number(key, key->maximum).text, advice);
         return false;
     }
     if (key->multiple != 0 && value % key->multiple != 0) {
@@ -212,6 +267,25 @@ static bool is_in_range(const struct bh_reader *reader, const struct bh_schema_k
         return false;
     }
     return true;
+}
+
+/* 2000 may be seconds or milliseconds: whatever is possible is to be chosen from. */
+static void say_no_unit(const struct bh_reader *reader, const struct bh_schema_key *key,
+                        const struct bh_yaml_node *node, uint64_t value)
+{
+    char takes[128];
+    bool ms = value >= key->minimum && value <= key->maximum;
+    bool s = value <= key->maximum / 1000 && value * 1000 >= key->minimum;
+
+    if (!ms && !s) {
+        bh_schema_describe(key, takes, sizeof(takes));
+        BH_SAY(reader, "number", node->at, "%s is %s, without a unit\nit takes %s, such as %s",
+               key->key, bh_show(node->text).text, takes, key->example);
+        return;
+    }
+    BH_SAY(reader, "number", node->at, "%s is %s, without a unit\nwrite %s%s%s%s%s", key->key,
+           bh_show(node->text).text, s ? node->text : "", s ? "s" : "", ms && s ? " or " : "",
+           ms ? node->text : "", ms ? "ms" : "");
 }
 
 bool bh_number_read(struct bh_reader *reader, const struct bh_schema_key *key,
@@ -232,6 +306,10 @@ bool bh_number_read(struct bh_reader *reader, const struct bh_schema_key *key,
     }
     if (fault != FINE) {
         say_fault(reader, key, node, fault);
+        return false;
+    }
+    if (key->type == BH_SCHEMA_TIME && *unit->word == '\0') {
+        say_no_unit(reader, key, node, *value / unit->factor);
         return false;
     }
     if (!is_written(node->text, unit)) {
@@ -279,6 +357,13 @@ bool bh_range_read(struct bh_reader *reader, const struct bh_schema_key *key,
         return false;
     }
     if (!read_range(node->text, &first, &last, &fault)) {
+        char mended[BH_MEANT_MAX];
+
+        if (fault != LEADING_ZERO && bh_range_mend(key, node->text, mended)) {
+            BH_SAY(reader, "number", node->at, "%s has %s, which is no number or range\nwrite %s",
+                   key->key, bh_show(node->text).text, mended);
+            return false;
+        }
         BH_SAY(reader, "number", node->at, "%s has %s, %s\nwrite numbers and ranges: %s: %s",
                key->key, bh_show(node->text).text,
                fault == LEADING_ZERO ? "which some would read as octal"

@@ -49,7 +49,12 @@ struct bh_schema_number bh_schema_number(const struct bh_schema_key *key, uint64
     if (key->type == BH_SCHEMA_TIME) {
         return time_text(value);
     }
-    (void)snprintf(number.text, sizeof(number.text), "%" PRIu64, value);
+    /* Identifiers and addresses as everybody writes them. */
+    (void)snprintf(number.text, sizeof(number.text),
+                   key->type == BH_SCHEMA_RANGES && strstr(key->example, "0x") != NULL
+                       ? "0x%" PRIx64
+                       : "%" PRIu64,
+                   value);
     return number;
 }
 

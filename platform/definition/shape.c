@@ -102,8 +102,7 @@ static bool take_apart(const struct bh_yaml_node *node, struct pieces *pieces)
         return false;
     }
     for (const struct bh_yaml_node *entry = node->first; entry != NULL; entry = entry->next) {
-        if (entry->kind != BH_YAML_SCALAR ||
-            !add_piece(pieces, entry->text, strlen(entry->text))) {
+        if (entry->kind != BH_YAML_SCALAR || !add_piece(pieces, entry->text, strlen(entry->text))) {
             return false;
         }
     }
@@ -159,7 +158,7 @@ static bool take_number(const char **text, uint64_t *value, bool *hexadecimal)
         length++;
     }
     base16 = base16 || at[length] == 'h' || at[length] == 'H';
-    if (length == 0 || length > 9) {
+    if (length == 0 || length > 9 || digit_of(*at) > 9) {
         return false;
     }
     *value = 0;
@@ -184,7 +183,7 @@ bool bh_range_mend(const struct bh_schema_key *key, const char *text, char to[BH
     }
     last = first;
     between = strspn(text, " .-");
-    if (between != 0 && (strncmp(text, "..", 2) == 0 || memchr(text, '-', between) != NULL)) {
+    if (between != 0 && (strstr(text, "..") != NULL || memchr(text, '-', between) != NULL)) {
         text += between;
         if (!take_number(&text, &last, &hexadecimal)) {
             return false;
@@ -232,8 +231,8 @@ static bool takes(const struct bh_schema_key *key, const char *text)
     case BH_SCHEMA_SIZE:
     case BH_SCHEMA_TIME:
         return digit;
-    case BH_SCHEMA_PATH:
-        return strpbrk(text, " {}[]:#\"'") == NULL;
+    case BH_SCHEMA_PATH: /* a mere word may be anything */
+        return strpbrk(text, " {}[]:#\"'") == NULL && !is_name(text);
     case BH_SCHEMA_CHOICE:
         for (size_t i = 0; key->words[i].word != NULL; i++) {
             if (strcmp(key->words[i].word, text) == 0) {
@@ -309,10 +308,23 @@ static const char *advice_of(const struct bh_schema_key *key, const struct bh_ya
     const char *word = node->kind == BH_YAML_SCALAR ? node->text
                        : node->kind == BH_YAML_LIST ? "[]"
                                                     : "{}";
-    const char *place = strcmp(key->key, "deny") == 0 ? "allow" : key->key;
-    const struct bh_meant *line = bh_meant_next(NULL, place, word);
+    const struct bh_meant *line = bh_meant_next(NULL, key->key, word);
 
     return line == NULL || line->here != NULL ? NULL : line->advice;
+}
+
+/* command-line: [console=hvc0, quiet] is one text. */
+static bool mend_text(const struct bh_schema_key *key, const struct pieces *pieces,
+                      struct line *line)
+{
+    size_t length = pieces->count - 1;
+
+    put(line, "write %s:", key->key);
+    for (size_t i = 0; i < pieces->count; i++) {
+        length += strlen(pieces->piece[i]);
+        put(line, " %s", pieces->piece[i]);
+    }
+    return length >= key->minimum && length <= key->maximum;
 }
 
 /* A single value where a list is taken, a list where a single value is, and so on. */
@@ -341,19 +353,16 @@ static bool mend(const struct bh_schema_key *key, const struct bh_yaml_node *nod
     case BH_SCHEMA_NAMES:
         put(line, "write %s: ", key->key);
         put_list(line, &pieces);
-        return are_names(&pieces);
+        return are_names(&pieces) && pieces.count >= key->minimum && pieces.count <= key->maximum;
     case BH_SCHEMA_RANGES:
         return mend_ranges(key, &pieces, line);
     case BH_SCHEMA_GROUP:
         return mend_group(key, &pieces, line);
     case BH_SCHEMA_TEXT:
-        put(line, "write %s:", key->key);
-        for (size_t i = 0; i < pieces.count; i++) {
-            put(line, " %s", pieces.piece[i]);
-        }
-        return list;
+        return list && mend_text(key, &pieces, line);
     default:
-        return false;
+        put(line, "write %s: %s", key->key, pieces.piece[0]);
+        return list && pieces.count == 1;
     }
 }
 
@@ -361,7 +370,7 @@ bool bh_shape_mend(const struct bh_schema_key *key, const struct bh_yaml_node *n
                    char to[BH_MEANT_MAX])
 {
     struct line line = {.to = to};
-    const char *advice = advice_of(key, node);
+    const char *advice = node->count == 1 ? NULL : advice_of(key, node);
 
     if (advice != NULL) {
         put(&line, "%s", advice);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "meant.h"
 #include "reader.h"
 #include "text.h"
 
@@ -39,6 +40,7 @@ void bh_value_refuse(const struct bh_reader *reader, const struct bh_schema_key 
     static const char *const kinds[] = {
         [BH_YAML_SCALAR] = "a single value", [BH_YAML_LIST] = "a list", [BH_YAML_MAP] = "a map"};
     char takes[256];
+    char mended[BH_MEANT_MAX];
 
     bh_schema_describe(key, takes, sizeof(takes));
     if (bh_yaml_is_null(node)) {
@@ -47,6 +49,9 @@ void bh_value_refuse(const struct bh_reader *reader, const struct bh_schema_key 
         BH_SAY(reader, "empty", node->key == NULL ? node->at : node->key_at,
                "%s has no value; it takes %s\nwrite %s: %s", key->key, takes, key->key,
                key->example);
+    } else if (bh_shape_mend(key, node, mended)) {
+        BH_SAY(reader, "type", node->at, "%s is %s; it takes %s\n%s", key->key, kinds[node->kind],
+               takes, mended);
     } else {
         BH_SAY(reader, "type", node->at, "%s is %s; it takes %s\nwrite %s: %s", key->key,
                kinds[node->kind], takes, key->key, key->example);
@@ -232,6 +237,7 @@ static void read_choice(const struct bh_reader *reader, const struct bh_schema_k
                         const struct bh_yaml_node *node, void *owner)
 {
     struct bh_choice *choice = member(key, owner);
+    const char *advice;
     const char *near;
     char takes[256];
 
@@ -243,10 +249,14 @@ static void read_choice(const struct bh_reader *reader, const struct bh_schema_k
         }
     }
     bh_schema_describe(key, takes, sizeof(takes));
-    near = bh_suggest(node->text, word_of, key->words);
-    BH_SAY(reader, "choice", node->at, "%s is %s; possible is %s%s%s%s", key->key,
+    near = bh_meant_choice(key, node->text, &advice);
+    if (near == NULL && advice == NULL) {
+        near = bh_suggest(node->text, word_of, key->words);
+    }
+    BH_SAY(reader, "choice", node->at, "%s is %s; possible is %s%s%s%s%s%s", key->key,
            bh_show(node->text).text, takes, near == NULL ? "" : "\ndid you mean ",
-           near == NULL ? "" : near, near == NULL ? "" : "?");
+           near == NULL ? "" : near, near == NULL ? "" : "?", advice == NULL ? "" : "\n",
+           advice == NULL ? "" : advice);
 }
 
 /* What YAML 1.1 takes for a flag besides true and false, and how it is written here. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "meant.h"
 #include "reader.h"
 #include "text.h"
 
@@ -106,11 +107,75 @@ static void describe_owners(const char *key, char *to, size_t size)
     }
 }
 
-static void say_unknown(const struct walk *walk, const struct job *job,
-                        const struct bh_yaml_node *entry)
+/* The key of the group under this name, which the thing's kind has; NULL: there is none. */
+static const struct bh_schema_key *key_of(const struct job *job, const char *name)
+{
+    for (size_t i = 0; i < job->group->key_count; i++) {
+        const struct bh_schema_key *key = &job->group->keys[i];
+
+        if (strcmp(key->key, name) == 0 && has_kind(key, job->kind)) {
+            return key;
+        }
+    }
+    return NULL;
+}
+
+/* What a key is called here; or advice alone. */
+static bool find_meant(const struct job *job, const char *word, const char **here,
+                       const char **advice)
+{
+    const struct bh_meant *line = NULL;
+
+    while ((line = bh_meant_next(line, job->group->noun, word)) != NULL) {
+        if (line->here == NULL || key_of(job, line->here) != NULL) {
+            *here = line->here;
+            *advice = line->advice;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The map in this group in which the key belongs: kernel of a guest stands in its boot. */
+static const struct bh_schema_key *inner_of(const struct job *job, const char *word)
+{
+    for (size_t i = 0; i < job->group->key_count; i++) {
+        const struct bh_schema_key *key = &job->group->keys[i];
+        const struct bh_schema_group *inner = key->type == BH_SCHEMA_GROUP ? key->group : NULL;
+
+        for (size_t j = 0; inner != NULL && j < inner->key_count; j++) {
+            if (strcmp(inner->keys[j].key, word) == 0) {
+                return key;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const char *say_place(const struct walk *walk, const struct job *job,
+                             const struct bh_yaml_node *entry, const char *owners)
+{
+    const struct bh_schema_key *inner = inner_of(job, entry->key);
+
+    /* Not where something else has it too: cpus is a key of host, and of a guest. */
+    if (inner != NULL && strcmp(owners, inner->group->phrase) == 0) {
+        BH_SAY(walk->reader, "key-place", entry->key_at,
+               "%s is no key of %s\nwrite it into %s: { %s: ... }", entry->key, job->label,
+               inner->key, entry->key);
+        return inner->key;
+    }
+    BH_SAY(walk->reader, "key-place", entry->key_at, "%s is no key of %s\nit is a key of %s",
+           entry->key, job->label, owners);
+    return NULL;
+}
+
+/* Says it, and returns the key of the group that was meant; NULL: that is not known. */
+static const char *say_unknown(const struct walk *walk, const struct job *job,
+                               const struct bh_yaml_node *entry)
 {
     struct bh_shown key = bh_show(entry->key);
-    const char *near;
+    const char *near = NULL;
+    const char *advice = NULL;
     char owners[128];
     char keys[512] = "";
     size_t used = 0;
@@ -118,19 +183,22 @@ static void say_unknown(const struct walk *walk, const struct job *job,
 
     if (bh_diagnostics_full(walk->reader->diagnostics)) {
         BH_SAY(walk->reader, "key", entry->key_at, "%s is no key", key.text);
-        return;
+        return NULL;
     }
     describe_owners(entry->key, owners, sizeof(owners));
-    if (owners[0] != '\0') {
-        BH_SAY(walk->reader, "key-place", entry->key_at, "%s is no key of %s\nit is a key of %s",
-               key.text, job->label, owners);
-        return;
+    if (find_meant(job, entry->key, &near, &advice) && near == NULL) {
+        BH_SAY(walk->reader, owners[0] == '\0' ? "key" : "key-place", entry->key_at,
+               "%s is no key of %s\n%s", key.text, job->label, advice);
+        return NULL;
     }
-    near = bh_suggest(entry->key, key_name_at, job);
+    if (near == NULL && owners[0] != '\0') {
+        return say_place(walk, job, entry, owners);
+    }
+    near = near == NULL ? bh_suggest(entry->key, key_name_at, job) : near;
     if (near != NULL) {
         BH_SAY(walk->reader, "key", entry->key_at, "%s is no key of %s\ndid you mean %s?", key.text,
                job->label, near);
-        return;
+        return near;
     }
     for (size_t i = 0; (word = key_name_at(job, i)) != NULL && used < sizeof(keys); i++) {
         used +=
@@ -138,6 +206,7 @@ static void say_unknown(const struct walk *walk, const struct job *job,
     }
     BH_SAY(walk->reader, "key", entry->key_at, "%s is no key of %s\npossible is %s", key.text,
            job->label, keys);
+    return NULL;
 }
 
 /* Words of the kinds that have the key, or that do not; how many. */
@@ -176,18 +245,27 @@ static void describe_kinds(const struct bh_schema_group *group, const struct bh_
     (void)snprintf(to, size, "type %s", kinds);
 }
 
-static void say_other_kind(const struct walk *walk, const struct job *job,
-                           const struct bh_schema_key *key, const struct bh_yaml_node *entry)
+static const char *say_other_kind(const struct walk *walk, const struct job *job,
+                                  const struct bh_schema_key *key, const struct bh_yaml_node *entry)
 {
+    const char *near = NULL;
+    const char *advice = NULL;
     char kinds[224];
     char own[64];
     const struct bh_schema_key this_kind = {.kinds = BH_SCHEMA_KIND(job->kind)};
 
     describe_kinds(job->group, key, kinds, sizeof(kinds));
     describe_kinds(job->group, &this_kind, own, sizeof(own));
+    if (find_meant(job, key->key, &near, &advice) && near != NULL) {
+        BH_SAY(walk->reader, "key-place", entry->key_at,
+               "%s belongs to a %s of %s, and %s is of %s\ndid you mean %s?", key->key,
+               job->group->noun, kinds, job->label, own, near);
+        return near;
+    }
     BH_SAY(walk->reader, "key-place", entry->key_at,
            "%s belongs to a %s of %s, and %s is of %s\nremove it, or change the type", key->key,
            job->group->noun, kinds, job->label, own);
+    return NULL;
 }
 
 /* ---------------------------------------------------------------------------- things and groups */
@@ -346,6 +424,16 @@ static void read_kind(struct walk *walk, struct job *job)
     }
 }
 
+/* A key that was written under another name is wrong, and not missing as well. */
+static void give(struct job *job, const char *meant)
+{
+    size_t index = meant == NULL ? job->group->key_count : key_index(job->group, meant);
+
+    if (index < job->group->key_count) {
+        job->given |= UINT64_C(1) << index;
+    }
+}
+
 static void read_entries(struct walk *walk, struct job *job)
 {
     for (const struct bh_yaml_node *entry = job->node->first; entry != NULL; entry = entry->next) {
@@ -353,12 +441,12 @@ static void read_entries(struct walk *walk, struct job *job)
         const struct bh_schema_key *key = &job->group->keys[index];
 
         if (index == job->group->key_count) {
-            say_unknown(walk, job, entry);
+            give(job, say_unknown(walk, job, entry));
             continue;
         }
         job->given |= UINT64_C(1) << index;
         if (!has_kind(key, job->kind)) {
-            say_other_kind(walk, job, key, entry);
+            give(job, say_other_kind(walk, job, key, entry));
         } else if (!key->is_kind) {
             read_key(walk, job, key, entry);
         }

@@ -224,7 +224,8 @@ static int refuse_anchor(const struct builder *b, struct bh_origin at, const cha
 {
     return SAY(b, "anchor", at,
                "%s: anchors and aliases are not supported\n"
-               "write the value out in each place where it belongs",
+               "write the value out in each place where it belongs; keys that guests, devices or "
+               "resources have in common are a template",
                what);
 }
 
@@ -232,8 +233,11 @@ static int refuse_tag(const struct builder *b, struct bh_origin at, const yaml_c
 {
     return SAY(b, "tag", at,
                "the tag %s is not supported\n"
-               "remove it: each key has its own type",
-               bh_show((const char *)tag).text);
+               "%s",
+               bh_show((const char *)tag).text,
+               strstr((const char *)tag, "include") == NULL
+                   ? "remove it: each key has its own type"
+                   : "remove it: files are laid over others with include: FILE, at the top");
 }
 
 static int take_scalar(struct builder *b, const yaml_event_t *event)
@@ -372,6 +376,8 @@ static const struct problem problems[] = {
     {"did not find expected <document start>", "this belongs to nothing",
      "lines of one map begin in the same column, and %YAML and --- begin a file"},
     {"found undefined tag handle", "tags are not supported", "remove the !"},
+    {"did not find expected alphabetic or numeric character", "a name is missing behind * or &",
+     "put a text that begins with it into quotes"},
 };
 
 /* The character with this index in the text; 0: it is behind the end. */

@@ -3,7 +3,7 @@
  * Escaping, and a printf that escapes. It knows no elements: what is opened has to be closed by
  * who opened it.
  */
-#include "html.h"
+#include "bulkhead/platform_markup.h"
 
 #include <stdarg.h>
 #include <string.h>

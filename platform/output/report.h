@@ -12,7 +12,7 @@
 
 #include "build.h"
 #include "bulkhead/platform_flow.h"
-#include "html.h"
+#include "bulkhead/platform_markup.h"
 
 #define BH_REPORT_NONE UINT32_MAX
 

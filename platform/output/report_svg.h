@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "html.h"
+#include "bulkhead/platform_markup.h"
 
 struct bh_box {
     int x;

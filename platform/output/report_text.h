@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How much room a text takes in a drawing, and where its lines break. The page brings no font, so
- * the widths are those of the widest one that a reader is likely to have (DejaVu Sans); in others
- * there is more room than needed. Private to platform/output/.
+ * Where the lines of a text break in a drawing, by the room that it takes (platform_markup.h).
+ * Private to platform/output/.
  */
 #ifndef PLATFORM_REPORT_TEXT_H
 #define PLATFORM_REPORT_TEXT_H
@@ -10,8 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Pixels that `length` bytes of a text take, at most. */
-int bh_text_width(const char *text, size_t length, int size, bool bold);
+#include "bulkhead/platform_markup.h"
 
 /* The largest size, from `size` down to 7, in which the text takes at most `room` pixels. */
 int bh_text_fit(const char *text, int size, bool bold, int room);

@@ -213,7 +213,7 @@ static void add_guest(struct bh_unit_facts *facts, const struct bh_guest *guest)
 
 static void sum_up(struct bh_unit_facts *facts, const struct bh_platform *platform)
 {
-    uint64_t engine = BH_UNIT_ENGINE_MIB * MIB;
+    uint64_t engine = (uint64_t)BH_UNIT_ENGINE_MIB * MIB;
 
     facts->emulates = platform->engine.accelerator.value != BH_ACCELERATOR_KVM;
     facts->uses_kvm = platform->engine.accelerator.value != BH_ACCELERATOR_TCG;
@@ -224,7 +224,8 @@ static void sum_up(struct bh_unit_facts *facts, const struct bh_platform *platfo
     engine += facts->emulates ? BH_UNIT_TRANSLATED_MIB * MIB : 0;
     facts->guest_memory = (facts->guest_memory + MIB - 1u) / MIB * MIB;
     facts->memory = facts->guest_memory + platform->guest_count * engine +
-                    facts->device_count * BH_UNIT_BACKEND_MIB * MIB + BH_UNIT_SUPERVISOR_MIB * MIB;
+                    (uint64_t)facts->device_count * BH_UNIT_BACKEND_MIB * MIB +
+                    BH_UNIT_SUPERVISOR_MIB * MIB;
     facts->locked = RING_BYTES + (facts->locks_memory ? facts->guest_memory : 0);
 }
 

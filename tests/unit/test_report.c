@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "bulkhead/error.h"
-#include "platform/output/html.h"
+#include "bulkhead/platform_markup.h"
 #include "platform/output/report_order.h"
 #include "platform/output/report_svg.h"
 #include "platform/output/report_text.h"

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Makes what the examples boot: a kernel, an initrd, and a disk for each Linux guest.
 
-    make_example.py [--fresh] [EXAMPLE]...
+    make_example.py [--fresh] [--bulkhead PROGRAM] [EXAMPLE]...
                               fills examples/EXAMPLE/images (of every example, if none is named) with
                               `Image`, `initrd` (links into the cache) and a GUEST.ext4 for each
                               guest (copies: guests write to them; those that are there stay,
-                              unless --fresh is given)
+                              unless --fresh is given); for gateway also the program of its
+                              monitor, which is compiled with the header that PROGRAM (bulkhead of
+                              build/gcc, or of the search path) makes
 
 What it is: a Debian-made root with a static busybox, fio and our init (example_init.sh), as small
 as a guest can be that one can look around in.
@@ -15,6 +17,7 @@ What it is not: a Debian installation.  Nothing here needs root or changes the h
 import argparse
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import cache
@@ -89,7 +92,7 @@ def link(source, target):
     target.symlink_to(source)
 
 
-def make(example="hello", fresh=False):
+def make(example="hello", fresh=False, bulkhead=None):
     """Fills the folder `images` of an example."""
     images = EXAMPLES / example / "images"
     kernel, disks = make_kernel.folder(), folder()
@@ -100,6 +103,10 @@ def make(example="hello", fresh=False):
         disk = images / f"{guest}.ext4"
         if fresh or not disk.exists():
             image.copy_disk(disks / disk.name, disk)
+    if (images.parent / "Makefile").exists():
+        built = HERE.parent.parent / "build" / "gcc" / "cli" / "bulkhead"
+        program = bulkhead or (built if built.exists() else "bulkhead")
+        subprocess.run(["make", "--quiet", "-C", images.parent, f"BULKHEAD={program}"], check=True)
     return images
 
 
@@ -107,11 +114,12 @@ def main():
     parser = argparse.ArgumentParser(description="Makes what the examples boot.")
     parser.add_argument("--fresh", action="store_true",
                         help="disks as before the first boot: what guests wrote is lost")
+    parser.add_argument("--bulkhead", metavar="PROGRAM", help="the program that makes headers")
     parser.add_argument("examples", nargs="*", metavar="EXAMPLE", choices=[[], *DISKS],
                         help="hello, cockpit, gateway; all of them, if none is named")
     options = parser.parse_args()
     for example in options.examples or DISKS:
-        print(make(example, options.fresh))
+        print(make(example, options.fresh, options.bulkhead))
 
 
 if __name__ == "__main__":
