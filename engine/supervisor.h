@@ -137,6 +137,13 @@ int bh_supervisor_prepare(struct bh_supervisor *supervisor);
 /* Finds the engine of every architecture that is needed. BH_OK, or an error, said. */
 int bh_supervisor_find_engines(struct bh_supervisor *supervisor);
 
+/* Whether there is a descriptor of that memory: it is not private, and no place that is kept for a
+ * device that is left out. */
+static inline bool bh_supervised_shares(const struct bh_layout_region *region)
+{
+    return region->kind == BH_REGION_WINDOW || region->kind == BH_REGION_SHARED;
+}
+
 /* Closes what the engine and the back ends have by now, or will never get. */
 void bh_supervised_let_go(struct bh_supervised *guest);
 

@@ -60,8 +60,10 @@ static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const ch
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* What comes after the end, or the first failure, follows from it. */
-static void fail_with(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
-                      const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void fail_with(struct bh_supervised *guest,
+                                                            enum bh_run_exit failure,
+                                                            const char *advice, const char *format,
+                                                            va_list arguments)
 {
     if (is_over(guest)) {
         return;

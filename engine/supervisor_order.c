@@ -94,7 +94,7 @@ const char *bh_supervised_detail(const struct bh_supervised *guest, char text[BH
     const struct bh_ready *ready_when = &guest->guest->ready_when;
     if (guest->state == BH_SUPERVISED_WAITING) {
         say_waits(guest, text, BH_DETAIL_BYTES);
-    } else if (guest->state != BH_SUPERVISED_RUNNING || guest->ready) {
+    } else if (guest->state != BH_SUPERVISED_RUNNING || guest->ready || !awaits(guest->guest)) {
         return guest->detail;
     } else if (ready_when->waits_for != NULL) {
         (void)snprintf(text, BH_DETAIL_BYTES, "not ready yet: its driver of %s is not up",

@@ -53,9 +53,8 @@ static void prepare_windows(struct bh_supervised *guest)
         const struct bh_layout_region *region = &guest->layout.regions[i];
         char name[128];
         char label[BH_OUTPUT_LABEL_MAX];
-        if (region->kind == BH_REGION_PRIVATE ||
-            (region->kind == BH_REGION_WINDOW && guest->guest->devices[region->device].left_out)) {
-            continue; /* nobody has a descriptor of it */
+        if (!bh_supervised_shares(region)) {
+            continue;
         }
         bh_supervised_label(guest,
                             region->kind == BH_REGION_WINDOW

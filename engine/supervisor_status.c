@@ -43,7 +43,7 @@ static void collect_windows(const struct bh_supervisor *supervisor, struct all_w
         const struct bh_supervised *guest = &supervisor->guests[g];
         for (uint32_t r = 0; r < guest->layout.region_count; r++) {
             const struct bh_layout_region *region = &guest->layout.regions[r];
-            if (region->kind == BH_REGION_PRIVATE) {
+            if (!bh_supervised_shares(region)) {
                 continue;
             }
             all->windows[all->count] = guest->windows[r];
@@ -115,7 +115,7 @@ static json_t *memory_status(const struct bh_supervised *guest)
         const struct bh_layout_region *region = &guest->layout.regions[i];
         if (region->kind == BH_REGION_PRIVATE) {
             private_bytes += region->size;
-        } else {
+        } else if (bh_supervised_shares(region)) {
             shared_bytes += region->size;
         }
     }

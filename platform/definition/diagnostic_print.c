@@ -4,13 +4,14 @@
  * do, and the places that have to do with it.
  */
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "diagnostic.h"
 #include "text.h"
 
-#define EXCERPT_WIDTH 100u /* columns of a source line that are shown */
-#define BEFORE_CARET  48u  /* characters before the caret, where a line is cut */
-#define MARKED_MAX    40u  /* characters behind the caret that a line should not be cut in */
+#define EXCERPT_WIDTH 100u /* columns of a source line that are shown where there is room */
+#define EXCERPT_LEAST 40u  /* and where there is none */
+#define MARGIN        11u  /* columns around it: the number of the line, and "..." */
 #define TAB           4u
 
 /* What the terminal is told; all empty without colour. */
@@ -27,6 +28,7 @@ struct printer {
     const struct bh_diagnostics *diagnostics;
     const struct palette *palette;
     FILE *to;
+    unsigned width; /* columns of a source line that are shown */
 };
 
 /* One character; the columns that it took. At `column` (from 0) of what is printed. */
@@ -78,21 +80,23 @@ static const char *skip(const char *at, const char *end, size_t count)
 }
 
 /* The characters of a line before which the excerpt begins: none if the marked part fits in. */
-static uint32_t cut_before(const struct bh_origin *origin)
+static uint32_t cut_before(const struct bh_origin *origin, unsigned width)
 {
-    uint32_t marked = origin->length < MARKED_MAX ? origin->length : MARKED_MAX;
+    uint32_t longest = width * 2 / 5; /* of what is marked */
+    uint32_t marked = origin->length < longest ? origin->length : longest;
 
-    if (origin->column - 1 + marked <= EXCERPT_WIDTH) {
+    if (origin->column - 1 + marked <= width) {
         return 0;
     }
-    return origin->column - 1 - BEFORE_CARET;
+    return origin->column - 1 - (width / 2 - 2);
 }
 
 /* The line of the source, and below it the caret. `at`..`end` is the line. */
-static void put_excerpt(FILE *to, const struct palette *palette, const struct bh_origin *origin,
+static void put_excerpt(const struct printer *printer, const struct bh_origin *origin,
                         const char *at, const char *end)
 {
-    uint32_t index = cut_before(origin);
+    FILE *to = printer->to;
+    uint32_t index = cut_before(origin, printer->width);
     uint32_t caret_from = origin->column - 1;
     uint32_t caret_to = caret_from + (origin->length == 0 ? 1 : origin->length);
     unsigned column = 0;
@@ -104,7 +108,7 @@ static void put_excerpt(FILE *to, const struct palette *palette, const struct bh
         column = (unsigned)fprintf(to, "...");
         at = skip(at, end, index);
     }
-    for (; at < end && column < EXCERPT_WIDTH; index++) {
+    for (; at < end && column < printer->width; index++) {
         const char *from = at;
         uint32_t character = bh_character_next(&at, end);
 
@@ -118,9 +122,9 @@ static void put_excerpt(FILE *to, const struct palette *palette, const struct bh
     if (index <= caret_from) { /* behind the end of the line: what is missing there */
         begin = column;
     }
-    (void)fprintf(to, "\n      | %*s%s^", (int)begin, "", palette->mark);
+    (void)fprintf(to, "\n      | %*s%s^", (int)begin, "", printer->palette->mark);
     put_repeated(to, '~', behind > begin + 1 ? behind - begin - 1 : 0);
-    (void)fprintf(to, "%s\n", palette->end);
+    (void)fprintf(to, "%s\n", printer->palette->end);
 }
 
 /* The lines of a text behind its first: what to do. */
@@ -159,7 +163,7 @@ static void put_line(const struct printer *printer, const struct bh_origin *orig
     const char *end;
 
     if (origin->column != 0 && bh_source_line(source, origin->line, &at, &end)) {
-        put_excerpt(printer->to, printer->palette, origin, at, end);
+        put_excerpt(printer, origin, at, end);
     }
 }
 
@@ -217,12 +221,24 @@ static void put_sums(const struct bh_diagnostics *diagnostics, FILE *to)
     (void)fputc('\n', to);
 }
 
+/* A line that a terminal breaks puts the caret below something else. */
+static unsigned excerpt_width(FILE *to)
+{
+    struct winsize size;
+
+    if (ioctl(fileno(to), TIOCGWINSZ, &size) != 0 || size.ws_col == 0 ||
+        size.ws_col >= EXCERPT_WIDTH + MARGIN) {
+        return EXCERPT_WIDTH;
+    }
+    return size.ws_col < EXCERPT_LEAST + MARGIN ? EXCERPT_LEAST : size.ws_col - MARGIN;
+}
+
 void bh_diagnostics_print(const struct bh_diagnostics *diagnostics, FILE *to, bool colour)
 {
     static const struct palette plain = {"", "", "", "", "", ""};
     static const struct palette bright = {"\033[1m",    "\033[1;31m", "\033[1;35m",
                                           "\033[1;36m", "\033[1;32m", "\033[0m"};
-    const struct printer printer = {diagnostics, colour ? &bright : &plain, to};
+    const struct printer printer = {diagnostics, colour ? &bright : &plain, to, excerpt_width(to)};
     struct bh_findings_sorted sorted;
 
     bh_findings_sort(diagnostics, &sorted);

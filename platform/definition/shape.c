@@ -117,6 +117,27 @@ static bool is_name(const char *text)
            strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
+/* Whether it reads the same outside of quotes, wherever it stands. */
+static bool is_safe(const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at <= ' ' || *at >= 0x7f || strchr("\"'{}[]#&*!|>%@`\\,", *at) != NULL) {
+            return false;
+        }
+    }
+    return text[strlen(text) - 1] != ':';
+}
+
+static bool are_safe(const struct pieces *pieces)
+{
+    for (size_t i = 0; i < pieces->count; i++) {
+        if (!is_safe(pieces->piece[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool are_names(const struct pieces *pieces)
 {
     for (size_t i = 0; i < pieces->count; i++) {
@@ -232,7 +253,7 @@ static bool takes(const struct bh_schema_key *key, const char *text)
     case BH_SCHEMA_TIME:
         return digit;
     case BH_SCHEMA_PATH: /* a mere word may be anything */
-        return strpbrk(text, " {}[]:#\"'") == NULL && !is_name(text);
+        return is_safe(text) && !is_name(text);
     case BH_SCHEMA_CHOICE:
         for (size_t i = 0; key->words[i].word != NULL; i++) {
             if (strcmp(key->words[i].word, text) == 0) {
@@ -324,7 +345,7 @@ static bool mend_text(const struct bh_schema_key *key, const struct pieces *piec
         length += strlen(pieces->piece[i]);
         put(line, " %s", pieces->piece[i]);
     }
-    return length >= key->minimum && length <= key->maximum;
+    return are_safe(pieces) && length >= key->minimum && length <= key->maximum;
 }
 
 /* A single value where a list is taken, a list where a single value is, and so on. */
@@ -335,7 +356,7 @@ static bool mend(const struct bh_schema_key *key, const struct bh_yaml_node *nod
     const char *name = list ? own_name(node) : NULL;
     struct pieces pieces;
 
-    if (key->type == BH_SCHEMA_THINGS && list) {
+    if ((key->type == BH_SCHEMA_THINGS || key->type == BH_SCHEMA_TEMPLATES) && list) {
         put(line, "write the name of each before its keys, instead of -: %s: { ... }",
             name == NULL ? "NAME" : name);
         return true;
@@ -360,9 +381,13 @@ static bool mend(const struct bh_schema_key *key, const struct bh_yaml_node *nod
         return mend_group(key, &pieces, line);
     case BH_SCHEMA_TEXT:
         return list && mend_text(key, &pieces, line);
+    case BH_SCHEMA_VERSION:
+    case BH_SCHEMA_THINGS:
+    case BH_SCHEMA_LIST:
+        return false;
     default:
         put(line, "write %s: %s", key->key, pieces.piece[0]);
-        return list && pieces.count == 1;
+        return list && pieces.count == 1 && are_safe(&pieces);
     }
 }
 

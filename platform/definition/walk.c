@@ -120,14 +120,15 @@ static const struct bh_schema_key *key_of(const struct job *job, const char *nam
     return NULL;
 }
 
-/* What a key is called here; or advice alone. */
+/* What a key is called here, if the thing has no such key yet; or advice alone. */
 static bool find_meant(const struct job *job, const char *word, const char **here,
                        const char **advice)
 {
     const struct bh_meant *line = NULL;
 
     while ((line = bh_meant_next(line, job->group->noun, word)) != NULL) {
-        if (line->here == NULL || key_of(job, line->here) != NULL) {
+        if (line->here == NULL ||
+            (key_of(job, line->here) != NULL && bh_yaml_find(job->node, line->here) == NULL)) {
             *here = line->here;
             *advice = line->advice;
             return true;

@@ -65,7 +65,7 @@ class Run:
         self.platform = case.platform
         self.state = case.state
         self.path = os.path.join(case.folder, 'output-' + case.platform)
-        command = [case.program, 'run', '--state', self.state, case.definition]
+        command = [case.program, 'run', '--state', self.state, *case.options, case.definition]
         with open(self.path, 'wb') as output:
             self.process = subprocess.Popen(command, env=case.environment, stdin=subprocess.DEVNULL,
                                             stdout=stdout or output, stderr=output, start_new_session=True, **popen)
@@ -129,6 +129,7 @@ class Case(unittest.TestCase):
     guests = ('a',)
     program = BULKHEAD
     platform = 'test'
+    options = ()  # more of `bulkhead run`
 
     @classmethod
     def setUpClass(cls):
@@ -156,9 +157,9 @@ class Case(unittest.TestCase):
         with open(os.path.join(self.folder, name), 'wb') as file:
             file.write(data if isinstance(data, bytes) else data.encode())
 
-    def define(self, stop_within='3s', modes=('normal',), allow=None, devices=(), resources=()):
+    def define(self, stop_within='3s', modes=('normal',), allow=None, devices=(), resources=(), keys=None):
         """A definition. `allow` has the policy lines in place of the usual ones, each the text between its braces;
-        `devices` and `resources` are more lines of theirs.
+        `devices` and `resources` are more lines of theirs, `keys` has more lines of guests, by name.
         """
         text = ['bulkhead: 1', 'name: ' + self.platform, 'engine: { qemu: fake_qemu }',
                 'modes: [%s]' % ', '.join(modes), 'resources:']
@@ -166,7 +167,8 @@ class Case(unittest.TestCase):
         text += ['  random: { type: entropy }', *('  ' + line for line in resources), 'guests:']
         for name in self.guests:
             text += ['  %s:' % name, '    arch: arm64', '    memory: 128M', '    stop-within: ' + stop_within,
-                     '    boot: { kernel: Image }', '    devices:',
+                     '    boot: { kernel: Image }', *('    ' + line for line in (keys or {}).get(name, ())),
+                     '    devices:',
                      '      root: { type: blk, resource: %s-disk }' % name,
                      '      entropy: { type: rng, resource: random }',
                      '      terminal: { type: console, ports: [diag] }', *('      ' + line for line in devices)]

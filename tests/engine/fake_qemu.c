@@ -6,6 +6,7 @@
  *
  * The file is PROGRAM.GUEST, one word on a line, each done in turn once the guest is let go:
  *   print TEXT   on the UART; \n and \r are line ends, and nothing follows by itself
+ *   pause        for half a second
  *   flood        on the UART, until it is told to stop
  *   off, reset, panic   the guest ends that way, and the engine with it
  *   linger       from now on it does not end though its guest has, nor when it is told to quit
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #define MOMENT_USECS 100000u
+#define PAUSE_USECS  500000u /* longer than a line without an end is waited for */
 #define FDS_MAX      256
 
 static struct {
@@ -109,6 +111,8 @@ static void obey(const char *word)
 {
     if (strncmp(word, "print ", 6) == 0) {
         uart_print(word + 6);
+    } else if (strcmp(word, "pause") == 0) {
+        (void)usleep(PAUSE_USECS);
     } else if (strcmp(word, "flood") == 0) {
         self.flood = true;
     } else if (strcmp(word, "off") == 0) {

@@ -6,6 +6,7 @@ guest notices of it: tests/run/test_policy.py.
 
 import datetime
 import os
+import resource
 import signal
 import subprocess
 import unittest
@@ -130,7 +131,8 @@ class Audit(engine.Case):
                          ('test', self.definition, run.process.pid, os.getuid(), 'normal', ['normal']))
         self.assertEqual((stop['exit'], stop['lost']), (0, 0))
         self.assertEqual([(entry['guest'], entry['state'], entry['detail']) for entry in run.audit('guest')],
-                         [('a', 'starting', ''), ('a', 'running', ''), ('a', 'stopping', ''), ('a', 'stopped', 'shut down')])
+                         [('a', 'starting', ''), ('a', 'running', ''), ('a', 'ready', ''), ('a', 'stopping', ''),
+                          ('a', 'stopped', 'shut down')])
         for event in ('attached', 'stop-asked'):
             entry, = run.audit(event)
             self.assertEqual((entry['guest'], entry['pid'], entry['uid']), ('a', os.getpid(), os.geteuid()))
@@ -262,16 +264,20 @@ class FullDisk(engine.Case):
 
 class LeftOut(engine.Case):
     def test_left_out(self):
+        """Its window is larger than any memory that may be made here: nobody makes it."""
         self.define(resources=('bus: { type: can, bus: virtual }',),
-                    devices=('body: { type: can, resource: bus, optional: true }',),
+                    devices=('body: { type: can, resource: bus, window: 256M, optional: true }',),
                     allow=('guest: a, resource: a-disk, allow: [read, write, flush]',
                            'guest: a, resource: random, allow: [read]', 'guest: a, resource: bus, allow: [receive]'))
-        run = self.start_running()
+        limit = (64 << 20, 64 << 20)
+        run = self.start_running(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
         self.assertIn('a: body (can) is left out: it is optional, and this version has no back end for it',
                       run.lines('bulkhead'))
         self.assertRegex(run.text(), r'a: runs \(.*; 3 devices\)')
         device = run.device('body')
         self.assertEqual((device['state'], device['pid']), ('left out', 0))
+        self.assertEqual(run.guest()['memory']['shared'],
+                         sum(run.device(name)['window'] for name in ('root', 'entropy', 'terminal')))
         self.assertEqual([entry['type'] for entry in run.audit('backend') if entry['state'] == 'left out'], ['can'])
         self.assertEqual(run.stop(), engine.OK, run.text())
 

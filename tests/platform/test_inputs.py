@@ -280,7 +280,7 @@ class Inputs(unittest.TestCase):
     def test_cr_lf_places(self):
         self.refused('bulkhead: 1\r\nname: [x]\r\nguests: {}\r\n',
                      'd.yaml:2:7: error: name is a list; it takes a name [type]\n'
-                     '    2 | name: [x]\n      |       ^\n      = write name: cockpit\n'
+                     '    2 | name: [x]\n      |       ^\n      = write name: x\n'
                      'd.yaml:3:1: error: guests has 0 entries; possible is 1 to 64 [range]\n'
                      '    3 | guests: {}\n      | ^~~~~~\n2 errors\n')
 

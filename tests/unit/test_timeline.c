@@ -15,11 +15,14 @@
 #include <unistd.h>
 
 #include "engine/timeline.h"
+#include "platform/definition/index.h"
 
 #define HOUR_USECS UINT64_C(3600000000)
 
 static struct bh_device_definition devices[BH_DEVICES_MAX];
 static struct bh_guest guests[BH_GUESTS_MAX];
+static const struct bh_guest *by_name[] = {&guests[0], &guests[1]};
+static struct bh_index by = {.guests = by_name};
 static struct bh_platform platform;
 static struct bh_timeline *timeline;
 static char *picture;
@@ -29,7 +32,8 @@ static int set_up(void **state)
     (void)state;
     memset(guests, 0, sizeof(guests));
     memset(devices, 0, sizeof(devices));
-    platform = (struct bh_platform){.name = {.text = "test"}, .guests = guests, .guest_count = 2};
+    platform = (struct bh_platform){
+        .name = {.text = "test"}, .guests = guests, .guest_count = 2, .index = &by};
     guests[0] = (struct bh_guest){.name = {.text = "cluster"}};
     guests[1] = (struct bh_guest){.name = {.text = "ivi"}, .devices = devices, .device_count = 2};
     devices[0].name.text = "root";
