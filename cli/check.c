@@ -136,6 +136,11 @@ static int run(const struct bh_cli_arguments *arguments)
     }
     bool about_checks =
         arguments->options[OPTION_LIST] != NULL || arguments->options[OPTION_EXPLAIN] != NULL;
+    if (form == BH_CLI_JSON && (about_checks || arguments->options[OPTION_FLOW] != NULL)) {
+        return bh_cli_usage(&bh_cli_check,
+                            "--list, --explain and --explain-flow are for people alone: leave out",
+                            "--format json");
+    }
     if (about_checks && arguments->word != NULL) {
         return bh_cli_usage(&bh_cli_check, "--list and --explain take no file:", arguments->word);
     }

@@ -60,6 +60,11 @@ static int check_rule(const struct bh_cli_command *command, const char *text)
     if (strcmp(text, ALL_ERRORS) == 0) {
         return -1;
     }
+    if (bh_check_find(text) != NULL) {
+        bh_cli_error("%s: -W says what is made of a check: error=%s, warning=%s or no-%s",
+                     command->name, text, text, text);
+        return BH_CLI_USAGE;
+    }
     if (!split(text, &rule, &name)) {
         return bh_cli_usage(command, "a rule is error, error=NAME, warning=NAME or no-NAME, not",
                             text);

@@ -216,12 +216,13 @@ static int add(struct bh_audit *audit, const char *event, json_t *members)
 void bh_audit_add(struct bh_audit *audit, const char *event, const char *members, ...)
 {
     va_list arguments;
-    if (audit->fd < 0) {
-        return;
-    }
     va_start(arguments, members);
     json_t *packed = json_vpack_ex(NULL, 0, members, arguments);
     va_end(arguments);
+    if (audit->fd < 0) {
+        json_decref(packed); /* with what the caller made for it */
+        return;
+    }
     int result = add(audit, event, packed);
     json_decref(packed);
     audit->lost += result != BH_OK ? 1u : 0u;

@@ -13,6 +13,8 @@
 #define USECS_PER_SEC  1000000u
 #define NSECS_PER_USEC 1000u
 
+#define LATE_FAILURE 10u /* as many times as long as the start took */
+
 #define STAT_BYTES       1024
 #define STAT_FIRST_FIELD 3u  /* behind the name */
 #define STAT_START_FIELD 22u /* proc(5) */
@@ -140,24 +142,37 @@ static void later(uint64_t *last, uint64_t stamp)
     }
 }
 
-uint64_t bh_timeline_last(const struct bh_timeline *timeline)
+/* What happened until the guests ran and were ready. */
+static uint64_t last_of_starts(const struct bh_timeline *timeline)
 {
     uint64_t last = 0;
-    for (uint32_t i = 0; i < BH_RUN_ENDS; i++) {
+    for (uint32_t i = 0; i < BH_RUN_ALL_READY; i++) {
         later(&last, timeline->stamps[i]);
     }
     for (uint32_t g = 0; g < timeline->platform->guest_count; g++) {
         const struct bh_timeline_guest *guest = &timeline->guests[g];
-        for (uint32_t i = 0; i < BH_GUEST_ENDS; i++) {
-            /* A failure long after the guest was ready is none of its start. */
-            if (i != BH_GUEST_FAILED || guest->stamps[BH_GUEST_READY] == BH_STAMP_NONE) {
-                later(&last, guest->stamps[i]);
-            }
+        for (uint32_t i = 0; i < BH_GUEST_FAILED; i++) {
+            later(&last, guest->stamps[i]);
         }
         for (uint32_t d = 0; d < BH_DEVICES_MAX; d++) {
             for (uint32_t i = 0; i < BH_DEVICE_ENDS; i++) {
                 later(&last, guest->devices[d][i]);
             }
+        }
+    }
+    return last;
+}
+
+uint64_t bh_timeline_last(const struct bh_timeline *timeline)
+{
+    uint64_t starts = last_of_starts(timeline);
+    uint64_t last = starts;
+    for (uint32_t g = 0; g < timeline->platform->guest_count; g++) {
+        const uint64_t *stamps = timeline->guests[g].stamps;
+        /* A failure hours later is none of the start, and would make a line of it. */
+        if (stamps[BH_GUEST_READY] == BH_STAMP_NONE &&
+            stamps[BH_GUEST_FAILED] / LATE_FAILURE <= starts) {
+            later(&last, stamps[BH_GUEST_FAILED]);
         }
     }
     return last;

@@ -136,7 +136,7 @@ struct part {
     const char *word; /* of the text at the end: "serves"; NULL: none */
 };
 
-/* The chain of parts, and behind it the times: "serves +12, driver up +340 ms", from the first on.
+/* After its label, if it has one, the chain of parts, and behind it the times: "serves +12, driver up +340 ms", from the first on.
  * What has not come is left out. */
 static void put_row(struct drawing *drawing, const char *label, const struct part *parts,
                     size_t count)
@@ -144,7 +144,9 @@ static void put_row(struct drawing *drawing, const char *label, const struct par
     char text[TEXT_BYTES] = "";
     uint64_t end = 0;
     uint64_t first = BH_STAMP_NONE;
-    put_text(drawing, "s", TEXT_SIZE, MARGIN + INDENT, drawing->y + 14, label);
+    if (label != NULL) {
+        put_text(drawing, "s", TEXT_SIZE, MARGIN + INDENT, drawing->y + 14, label);
+    }
     for (size_t i = 0; i < count; i++) {
         const struct part *part = &parts[i];
         uint64_t next = BH_STAMP_NONE;
@@ -166,7 +168,7 @@ static void put_row(struct drawing *drawing, const char *label, const struct par
             add_ms(text, " +", part->at - first, "");
         }
     }
-    if (first != BH_STAMP_NONE) {
+    if (text[0] != '\0') {
         put_text(drawing, "s", SMALL_SIZE, x_of(drawing, end) + TEXT_GAP, drawing->y + 14, text);
     }
     drawing->y += ROW_HEIGHT;
@@ -263,7 +265,7 @@ static void put_supervisor(struct drawing *drawing)
         {NULL, NULL, stamps[BH_RUN_FOUND], "engine found"},
     };
     put_text(drawing, "b", TEXT_SIZE, MARGIN, drawing->y + 14, "bulkhead");
-    put_row(drawing, "", parts, sizeof(parts) / sizeof(parts[0]));
+    put_row(drawing, NULL, parts, sizeof(parts) / sizeof(parts[0]));
     drawing->y += LANE_GAP;
 }
 
@@ -357,14 +359,23 @@ static void put_legend(struct drawing *drawing)
 static void put_title(struct drawing *drawing)
 {
     const struct bh_platform *platform = drawing->timeline->platform;
-    uint64_t ready = drawing->timeline->stamps[BH_RUN_ALL_READY];
+    uint32_t count = 0;
+    uint64_t last = 0;
     char text[TEXT_BYTES];
+    for (uint32_t g = 0; g < platform->guest_count; g++) {
+        uint64_t ready = drawing->timeline->guests[g].stamps[BH_GUEST_READY];
+        if (ready != BH_STAMP_NONE) {
+            last = ready > last ? ready : last;
+            count++;
+        }
+    }
     (void)snprintf(text, sizeof(text), "%s: ", platform->name.text);
-    if (ready != BH_STAMP_NONE) {
-        add_ms(text, "every guest ready, or over, ", ready, " ms after the command began");
+    if (count == platform->guest_count) {
+        add_ms(text, "every guest was ready ", last, " ms after the command began");
     } else {
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                       "the run ended before every guest was ready");
+        size_t used = strlen(text);
+        (void)snprintf(text + used, sizeof(text) - used, "%u of %u guests became ready", count,
+                       platform->guest_count);
     }
     put_text(drawing, "b", TITLE_SIZE, MARGIN, 24, text);
     put_legend(drawing);

@@ -24,6 +24,7 @@ FOLDERS = {
     'driver':           (True, {'driver'}, set()),
     'devices':          (True, {'core', 'devices'}, set()),
     'guest':            (True, {'driver', 'guest'}, set()),
+    'examples':         (True, {'driver', 'guest'}, set()),
     'ports/mmio':       (True, {'core', 'ports/mmio'}, set()),
     'ports/xen':        (False, {'core', 'ports/mmio', 'ports/xen'}, set()),
     'ports/vhost_user': (False, {'core', 'ports/vhost_user'}, set()),
@@ -92,7 +93,8 @@ class Tree:
         tables = set()
         for base, dirs, names in os.walk(root):
             dirs[:] = sorted(name for name in dirs
-                             if not name.startswith('.') and not (base == root and name.startswith('build')))
+                             if not name.startswith('.') and name != 'images'  # what examples boot is made
+                             and not (base == root and name.startswith('build')))
             self.files += [os.path.relpath(os.path.join(base, name), root) for name in sorted(names)
                            if name.endswith(('.c', '.h'))]
             tables |= {os.path.relpath(os.path.join(base, name), root) for name in names if name.endswith('.def')}

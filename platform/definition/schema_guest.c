@@ -133,14 +133,15 @@ static const struct bh_schema_key ready_keys[] = {
      BH_AT(bh_ready, device),
      .example = "root",
      .otherwise = "it does not matter",
-     .doc = "The guest's driver of this device is up."},
+     .doc = "The guest's driver of this device is up: its first virtqueue runs."},
     {.key = "message",
      .type = BH_SCHEMA_TEXT,
      BH_AT(bh_ready, message),
      BH_IN(1, 200),
      .example = "cluster ready",
      .otherwise = "it does not matter",
-     .doc = "A line of one of the guest's terminals holds this text."},
+     .doc = "A line of one of the guest's terminals (UART, each port of its consoles) holds this "
+            "text, as `bulkhead run` shows it."},
 };
 
 const struct bh_schema_group bh_schema_ready = {
@@ -236,14 +237,17 @@ static const struct bh_schema_key guest_keys[] = {
      BH_IN(0, 100),
      .fallback = 50,
      .example = "90",
-     .doc = "Of guests that could start now, those of higher priority start first."},
+     .doc = "A guest waits while one of higher priority starts, until that is ready or has failed, "
+            "but for ten seconds from its start at most. Guests of one priority start together. A "
+            "guest that another one starts after has at least the priority of that."},
     {.key = "after",
      .type = BH_SCHEMA_NAMES,
      BH_AT(bh_guest, after),
      BH_IN(1, BH_GUESTS_MAX - 1),
      .example = "[cluster]",
      .otherwise = "it waits for nobody",
-     .doc = "Guests that are ready before this one starts."},
+     .doc = "Guests that have been ready before this one starts. If one of them ends without, this "
+            "one fails."},
     {.key = "ready-when",
      .type = BH_SCHEMA_GROUP,
      BH_AT(bh_guest, ready_when),

@@ -5,6 +5,7 @@
 What each mistake in a definition is answered with is not tested here: tests/platform has a case for each.
 """
 
+import fcntl
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import re
 import shutil
 import struct
 import subprocess
+import termios
 
 import cli
 
@@ -95,6 +97,36 @@ class Check(Definition):
         result = self.run_cli('check', self.folder + '/none.yaml')
         self.assertEqual((result.returncode, result.stdout), (1, ''))
         self.assertIn('none.yaml', result.stderr)
+
+    def test_check_cuts_lines_to_the_terminal(self):
+        """A line that the terminal breaks would put the caret below something else."""
+        long = GOOD.replace('name: small', 'name: small # ' + 'x' * 150).replace('64M', '63M', 1)
+        bad = self.write('bad.yaml', long.replace('name: small', 'nam: small'))
+        for columns in (60, 80, 200):
+            output = self.on_terminal(columns, 'check', bad)
+            excerpt = [line for line in output.splitlines() if ' | nam: ' in line]
+            self.assertEqual([min(columns, 111)], [len(line) for line in excerpt], output)
+
+    def on_terminal(self, columns, *arguments):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+        with open(ours, 'rb', buffering=0) as terminal:
+            run = subprocess.run([cli.BULKHEAD, *arguments], check=False, stdin=subprocess.DEVNULL, stdout=theirs,
+                                 stderr=theirs, timeout=cli.PATIENCE, env={**self.environment, 'NO_COLOR': '1'})
+            os.close(theirs)
+            self.assertEqual(run.returncode, 1)
+            return terminal.read(4096).decode()
+
+    def test_json_is_of_findings_alone(self):
+        for arguments in (['--list'], ['--explain', 'file'], ['--explain-flow', 'one', 'two', self.path]):
+            result = self.run_cli('check', '--format', 'json', *arguments)
+            self.assertEqual((result.returncode, result.stdout), (2, ''))
+            self.assertIn("leave out '--format json'", result.stderr)
+
+    def test_a_check_alone_is_no_rule(self):
+        result = self.run_cli('check', '-W', 'resource-unused', self.path)
+        self.assertEqual((result.returncode, result.stdout), (2, ''))
+        self.assertIn('error=resource-unused, warning=resource-unused or no-resource-unused', result.stderr)
 
     def colours(self, **environment):
         """What `check` prints to a terminal."""

@@ -132,7 +132,8 @@ class Order(engine.Case):
     def test_message_in_pieces(self):
         """Some of them so late that the line was shown before its end; and not the text that two lines make."""
         self.define(keys={'a': [MESSAGE], 'b': ['after: [a]']})
-        self.script(r'print a: rea\ndy\n', 'pause', 'print xx a: r', 'pause', 'print ea', 'pause', r'print dy!\n')
+        self.script(r'print a: rea\ndy\n', 'pause', 'print xx a: r', 'pause', 'pause', 'print ea',
+                    'pause', 'pause', r'print dy!\n')
         run = self.start()
         run.wait_for('| b: runs')
         self.assertIn('a: r', run.text().split('| b: runs')[0])
@@ -191,7 +192,7 @@ class Timeline(engine.Case):
         texts = self.texts()
         self.assertEqual(sum(text.startswith('ready at ') for text in texts), 2, texts)
         self.assertEqual(sum(text.startswith('serves +') for text in texts), 3, texts)  # those of a, by now
-        self.assertTrue(texts[0].startswith('test: every guest ready, or over, '), texts)
+        self.assertTrue(texts[0].startswith('test: every guest was ready '), texts)
         self.assertEqual(pathlib.Path(self.path).read_text(encoding='utf-8').count('class="after"'), 1)
         self.assertEqual(run.stop(), engine.OK, run.text())
         self.assertEqual(sum(text.startswith('ready at ') for text in self.texts()), 2)
@@ -203,7 +204,7 @@ class Timeline(engine.Case):
         self.assertEqual(os.path.getsize(self.path), 0)
         self.assertEqual(run.stop(), engine.OK, run.text())
         texts = self.texts()
-        self.assertIn('test: the run ended before every guest was ready', texts)
+        self.assertIn('test: 0 of 2 guests became ready', texts)
         self.assertIn('was not started', texts)
 
     def test_failed(self):
@@ -252,7 +253,7 @@ class Processors(engine.Case):
         self.define(keys={'a': ['host-cpus: [%d]' % mine[-1]]})
         run = self.start(preexec_fn=lambda: os.sched_setaffinity(0, {mine[0]}))
         self.assertEqual(run.end(), engine.REFUSED, run.text())
-        self.assertIn('processor %d, and here it may use: %d\n' % (mine[-1], mine[0]), run.text())
+        self.assertIn('processor %d, and here it may use: %d [engine-cpus]' % (mine[-1], mine[0]), run.text())
 
 
 if __name__ == '__main__':
