@@ -59,7 +59,7 @@ static int write_page(struct bh_backend *backend, const struct bh_rules *rules)
 /* The rules of every mode are made once here, so that a change cannot fail later. */
 int bh_supervised_make_page(struct bh_supervised *guest, struct bh_backend *backend)
 {
-    struct bh_rules rules;
+    struct bh_rules rules = {.operations = 0};
     int result = bh_filter_create(&backend->filter);
     for (uint32_t i = guest->supervisor->platform->modes.count; result == BH_OK && i > 0u; i--) {
         result = make_rules(guest, backend, i - 1u, &rules);

@@ -167,10 +167,11 @@ static const struct bh_use *find_uncounted(const struct bh_platform *platform,
                                            const struct bh_policy_line *line)
 {
     struct bh_uses uses = bh_index_uses(platform, line->to);
+    const struct bh_use *use = uses.uses;
 
-    for (uint32_t i = 0; i < uses.count; i++) {
-        if (uses.uses[i].guest == line->of && !is_counted(uses.uses[i].device)) {
-            return &uses.uses[i];
+    for (uint32_t i = 0; i < uses.count; i++, use++) {
+        if (use->guest == line->of && !is_counted(use->device)) {
+            return use;
         }
     }
     return NULL;

@@ -226,7 +226,7 @@ static void advise_unit(const struct bh_schema_key *key, const char *text, uint6
                         size_t size)
 {
     static const char units[] = {'M', 'K', 'G'};
-    uint64_t factor[] = {K * K, K, K * K * K};
+    static const uint64_t factor[] = {K * K, K, K * K * K};
 
     to[0] = '\0';
     if (key->type != BH_SCHEMA_SIZE || text[strspn(text, "0123456789")] != '\0') {

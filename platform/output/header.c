@@ -29,7 +29,7 @@ static struct c_name c_name_make(const char *name)
     struct c_name made;
     size_t i = 0;
 
-    for (; name[i] != '\0' && i < BH_NAME_MAX; i++) {
+    for (; i < BH_NAME_MAX && name[i] != '\0'; i++) {
         const char c = name[i];
 
         made.text[i] = c >= 'a' && c <= 'z'   ? (char)(c - 'a' + 'A')

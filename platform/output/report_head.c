@@ -32,7 +32,7 @@ static bool source_sum(struct source *source, int fd, EVP_MD_CTX *context)
     static const size_t chunk = 65536;
     uint8_t *bytes = malloc(chunk);
     uint8_t last = '\n';
-    ssize_t length = bytes == NULL ? -1 : 1;
+    ssize_t length = -1; /* no memory */
 
     while (bytes != NULL && (length = read(fd, bytes, chunk)) > 0) {
         for (ssize_t i = 0; i < length; i++) {

@@ -194,7 +194,7 @@ static void node_measure(struct overview *overview, uint32_t index)
 
 static void nodes_place(struct overview *overview)
 {
-    uint32_t order[NODES_MAX];
+    uint32_t order[NODES_MAX] = {0};
     int wanted[NODES_MAX];
     int heights[NODES_MAX];
     int tops[NODES_MAX];

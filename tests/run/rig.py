@@ -137,7 +137,7 @@ class Control:
 class Run:
     """One `bulkhead run`, its lines and its processes."""
 
-    def __init__(self, rig, definition, path=None, environment=None, before=()):
+    def __init__(self, rig, definition, path=None, environment=None, before=(), options=()):
         self.rig = rig
         self.state = rig.folder / "state" / pathlib.Path(definition).stem
         self.lines = []
@@ -145,7 +145,8 @@ class Run:
         variables = dict(os.environ, XDG_RUNTIME_DIR=str(rig.runtime), PATH=path or newer_path(),
                          LC_ALL="C.UTF-8")
         variables.update(environment or {})
-        command = [*before, str(BULKHEAD), "run", "--state", str(self.state), str(definition)]
+        command = [*before, str(BULKHEAD), "run", "--state", str(self.state), *options,
+                   str(definition)]
         self.process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         start_new_session=True)

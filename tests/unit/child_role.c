@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,20 @@ static int tell_names(void)
     return 0;
 }
 
+static int tell_processors(void)
+{
+    cpu_set_t cpus;
+    int first = 0;
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) {
+        return 1;
+    }
+    while (first < CPU_SETSIZE && !CPU_ISSET((size_t)first, &cpus)) {
+        first++;
+    }
+    (void)printf("%d of them: %d", CPU_COUNT(&cpus), first);
+    return 0;
+}
+
 static int tell_environment(void)
 {
     for (char *const *each = environ; *each != NULL; each++) {
@@ -137,8 +152,13 @@ int child_role_play(const char *role)
     static const struct {
         const char *name;
         int (*run)(void);
-    } parts[] = {{"descriptors", tell_descriptors}, {"state", tell_state}, {"names", tell_names},
-                 {"environment", tell_environment}, {"reach", tell_reach}, {"wait", wait_for_end}};
+    } parts[] = {{"descriptors", tell_descriptors},
+                 {"state", tell_state},
+                 {"names", tell_names},
+                 {"processors", tell_processors},
+                 {"environment", tell_environment},
+                 {"reach", tell_reach},
+                 {"wait", wait_for_end}};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (strcmp(role, parts[i].name) == 0) {
             return parts[i].run();

@@ -403,6 +403,38 @@ static bool namespaces_are_here(void)
     return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
+static void test_child_processors(void **state)
+{
+    static const char *const arguments[] = {"child", "processors", NULL};
+    struct bh_child_setup setup = make_setup(arguments);
+    struct bh_child_cpus cpus = {.words = {0}};
+    char text[32];
+    char expected[32];
+    cpu_set_t mine;
+    int last = CPU_SETSIZE - 1;
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(mine), &mine), 0);
+    while (!CPU_ISSET((size_t)last, &mine)) {
+        last--;
+    }
+    cpus.words[(size_t)last / (8u * sizeof(long))] = 1ul << (size_t)last % (8u * sizeof(long));
+    setup.cpus = &cpus;
+    run(&setup, text, sizeof(text));
+    (void)snprintf(expected, sizeof(expected), "1 of them: %d", last);
+    assert_string_equal(text, expected);
+}
+
+static void test_child_no_such_processor(void **state)
+{
+    struct bh_child_setup setup = make_setup(tell_what);
+    struct bh_child_cpus cpus = {.words = {0}};
+    (void)state;
+    cpus.words[BH_CHILD_CPU_WORDS - 1u] = 1ul << (8u * sizeof(long) - 1u);
+    setup.cpus = &cpus;
+    assert_int_equal(bh_child_start(&child, &setup), BH_INVALID);
+    assert_int_equal(ended, 0);
+}
+
 static void test_child_isolated(void **state)
 {
     static const char *const arguments[] = {"child", "names", NULL};
@@ -527,6 +559,8 @@ int main(int count, char **arguments)
         CASE(test_child_starter_without_standard_descriptors),
         CASE(test_child_state),
         CASE(test_child_environment),
+        CASE(test_child_processors),
+        CASE(test_child_no_such_processor),
         CASE(test_child_isolated),
         CASE(test_child_isolated_can_be_looked_into),
         CASE(test_child_dies_with_its_starter),

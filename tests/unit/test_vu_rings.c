@@ -107,6 +107,23 @@ static void test_vu_ring_disabled_and_enabled(void **state)
     assert_int_equal(vu->notices[BH_VU_EVENT_READY], 1);
 }
 
+/* The driver goes with its last ring, and is told again when it comes up again. */
+static void test_vu_driver_comes_again(void **state)
+{
+    struct vu *vu = *state;
+
+    vu_live(vu);
+    for (unsigned i = 1; i < 4; i++) {
+        uint32_t base;
+
+        assert_int_equal(vu->notices[BH_VU_EVENT_READY], i);
+        vu_expect_works(vu);
+        base = vu_ask_base(vu, 0);
+        vu_tell_state(vu, BH_VU_SET_VRING_BASE, 0, base);
+        vu_event_fd(vu, BH_VU_SET_VRING_KICK, 0, vu->kick[0]);
+    }
+}
+
 static void test_vu_ring_goes_on_where_it_stopped(void **state)
 {
     struct vu *vu = *state;
@@ -548,6 +565,7 @@ int main(void)
         VU_BOTH(test_vu_ring_starts_without_a_kick),
         VU_BOTH(test_vu_rings_are_enabled_without_protocol_features),
         VU_BOTH(test_vu_ring_disabled_and_enabled),
+        VU_BOTH(test_vu_driver_comes_again),
         VU_BOTH(test_vu_ring_goes_on_where_it_stopped),
         VU_BOTH(test_vu_ring_that_goes_on_is_called),
         VU_BOTH(test_vu_ring_without_a_base),
