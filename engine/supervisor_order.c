@@ -142,39 +142,40 @@ static void start(struct bh_supervised *guest)
     }
 }
 
-/* What has the verdict; whether there was any. */
+/* The first that has the verdict; whether there is one. */
 static bool act(struct bh_supervisor *supervisor)
 {
-    bool acted = false;
     for (uint32_t i = 0; i < supervisor->order.count; i++) {
         const struct bh_order_guest *order = &supervisor->order.guests[i];
         struct bh_supervised *guest = &supervisor->guests[i];
         if (order->verdict == BH_ORDER_START) {
             start(guest);
-        } else if (order->verdict == BH_ORDER_IMPOSSIBLE) {
+            return true;
+        }
+        if (order->verdict == BH_ORDER_IMPOSSIBLE) {
             const struct bh_supervised *other = &supervisor->guests[order->other];
             bh_supervised_fail_start(guest, BH_RUN_GUEST, advice_never,
                                      "it starts after %s, which %s without having been ready",
                                      other->guest->name.text,
                                      other->state == BH_SUPERVISED_FAILED ? "failed" : "stopped");
-        } else {
-            continue;
+            return true;
         }
-        acted = true;
     }
-    return acted;
+    return false;
 }
 
-/* Each round starts or ends a guest that was waiting. */
+/* One guest in a turn of the loop: a start takes some milliseconds, in which those that were started
+ * before it wait for the supervisor to let them go. */
 static void turns(struct bh_task *task)
 {
     struct bh_supervisor *supervisor = task->context;
-    do {
-        if (supervisor->stopping) {
-            return;
-        }
-        decide(supervisor);
-    } while (act(supervisor));
+    if (supervisor->stopping) {
+        return;
+    }
+    decide(supervisor);
+    if (act(supervisor)) {
+        bh_supervisor_next_turn(supervisor);
+    }
 }
 
 static void patience_over(void *context)

@@ -271,9 +271,10 @@ static void check_memory(struct bh_supervisor *supervisor)
     if (bh_host_available(&available) && bytes > available) {
         bh_output_say(&supervisor->output,
                       "warning: memory and windows of all guests are %juM, and this host has %juM "
-                      "to give: it may page, or end a guest [engine-memory]\n"
+                      "to give: it may page, or end a guest [%s]\n"
                       "  end other programs, or give the guests less memory",
-                      (uintmax_t)(bytes / BYTES_PER_MIB), (uintmax_t)(available / BYTES_PER_MIB));
+                      (uintmax_t)(bytes / BYTES_PER_MIB), (uintmax_t)(available / BYTES_PER_MIB),
+                      "engine-memory");
     }
 }
 

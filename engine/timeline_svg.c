@@ -437,8 +437,8 @@ void bh_timeline_draw(const struct bh_timeline *timeline, FILE *to)
     bh_html_put(&html, "</style>\n<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", width,
                 bottom + FOOT_HEIGHT);
     put_lane_grounds(&drawing, width);
-    put_axis(&drawing, bottom);
     put_title(&drawing);
+    put_axis(&drawing, bottom);
     put_arrows(&drawing); /* below the texts */
     put_lanes(&drawing);
     bh_html_put(&html, "</svg>\n");

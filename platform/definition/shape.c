@@ -87,6 +87,9 @@ static bool take_apart(const struct bh_yaml_node *node, struct pieces *pieces)
     if (node->kind == BH_YAML_SCALAR) {
         const char *text = node->text;
 
+        if (strlen(text) >= BH_MEANT_MAX) { /* which nobody wrote by hand */
+            return false;
+        }
         while (*text != '\0') {
             size_t behind;
             size_t length = piece_length(text, &behind);

@@ -27,16 +27,16 @@ struct c_name {
 static struct c_name c_name_make(const char *name)
 {
     struct c_name made;
-    size_t i = 0;
+    const size_t length = strnlen(name, BH_NAME_MAX);
 
-    for (; i < BH_NAME_MAX && name[i] != '\0'; i++) {
+    for (size_t i = 0; i < length; i++) {
         const char c = name[i];
 
         made.text[i] = c >= 'a' && c <= 'z'   ? (char)(c - 'a' + 'A')
                        : c >= '0' && c <= '9' ? c
                                               : '_';
     }
-    made.text[i] = '\0';
+    made.text[length] = '\0';
     return made;
 }
 

@@ -197,14 +197,14 @@ class Run(Definition):
         self.assertIn('bad.yaml:6:13: error: ', result.stderr)
 
     def test_run_without_engine(self):
-        result = self.run_cli('run', self.path, env=self.without_engine())
+        result = self.run_cli('run', '--state', self.folder + '/state', self.path, env=self.without_engine())
         self.assertEqual(result.returncode, 1)
         self.assertIn('qemu-system-aarch64', result.stderr)
         self.assertFalse(os.path.exists(self.folder + '/bulkhead/small'))
 
     def test_run_that_runs_already(self):
         self.run_platform('small')
-        result = self.run_cli('run', self.path)
+        result = self.run_cli('run', '--state', self.folder + '/state', self.path)
         self.assertEqual(result.returncode, 1)
         self.assertIn('small', result.stderr)
 

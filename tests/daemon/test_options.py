@@ -215,6 +215,37 @@ class Manager(daemon.Case):
         self.assertEqual(blk.info()['capacity'], str(1 << 20))
 
 
+class Progress(daemon.Case):
+    def test_told(self):
+        """A letter once it serves, and one for each driver that comes up."""
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        blk = self.serve('--up', str(theirs), pass_fds=(theirs,))
+        os.close(theirs)
+        self.assertEqual(os.read(ours, 100), b's')
+        for _ in range(2):
+            self.assertIsNotNone(blk.read(0, 512))
+            self.assertEqual(os.read(ours, 100), b'u')
+        self.assertEqual(blk.terminate()[0], 0)
+        self.assertEqual(os.read(ours, 100), b'')
+
+    def test_nobody_reads(self):
+        """It serves though there is no room for what it would say."""
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        os.set_blocking(theirs, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(theirs, bytes(4096))
+        blk = self.serve('--up', str(theirs), pass_fds=(theirs,))
+        os.close(theirs)
+        self.assertIsNotNone(blk.read(0, 512))
+
+    def test_no_descriptor(self):
+        for value in ('x', '77'):
+            self.assertEqual(self.run_blk('--null', '1M', '--socket-path', 'x', '--up', value).returncode, 2)
+
+
 class End(daemon.Case):
     def test_end_by_sigterm_and_sigint(self):
         for number in (signal.SIGTERM, signal.SIGINT):

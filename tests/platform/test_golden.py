@@ -35,7 +35,7 @@ ELSEWHERE = {'file', 'device-count', 'boot-image', 'disk-image', 'kernel-format'
              'memory-size', 'window-size', 'memory-fit', 'memory-tight', 'device-tree', 'build-folder', 'json', 'image',
              'host-limit', 'runtime-folder', 'platform-runs', 'backend-missing', 'backend-start', 'resource-missing',
              'resource-denied', 'resource-kind', 'resource-in-use', 'resource-empty', 'resource-twice', 'engine',
-             'engine-version', 'engine-kvm', 'engine-layout', 'audit-log'}
+             'engine-version', 'engine-kvm', 'engine-layout', 'engine-cpus', 'engine-memory', 'audit-log'}
 
 
 def dump(*arguments):

@@ -34,7 +34,7 @@ NO_EXAMPLE = {'file', 'boot-image', 'kernel-format', 'elf-format', 'elf-place', 
               'window-size', 'memory-fit', 'memory-tight', 'elf-image', 'device-tree', 'json', 'image', 'build-folder', 'engine', 'engine-version', 'engine-kvm',
               'engine-layout', 'resource-missing', 'resource-denied', 'resource-kind', 'resource-empty', 'resource-in-use',
               'resource-twice', 'backend-missing', 'backend-start', 'host-limit', 'platform-runs', 'runtime-folder',
-              'audit-log'}
+              'engine-cpus', 'engine-memory', 'audit-log'}
 
 
 def dump(*arguments, cwd=None):
