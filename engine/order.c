@@ -76,10 +76,8 @@ static enum bh_order_verdict after_verdict(const struct bh_order *order,
 static uint64_t holds_until(const struct bh_order_guest *other, uint64_t now)
 {
     if (other->state == BH_ORDER_WAITING) {
-        /* Behind a third one it holds up whom that one does; the third has the higher priority. */
-        return other->verdict == BH_ORDER_START || other->verdict == BH_ORDER_BEHIND
-                   ? BH_ORDER_NEVER
-                   : 0u;
+        /* One that is behind a third one need not: whoever comes after it is behind that, too. */
+        return other->verdict == BH_ORDER_START ? BH_ORDER_NEVER : 0u;
     }
     if (other->state == BH_ORDER_OVER || other->ready ||
         now - other->since >= BH_ORDER_PATIENCE_MS) {

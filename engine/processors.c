@@ -4,15 +4,17 @@
  */
 #include "processors.h"
 
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WORD_BITS (8u * sizeof(unsigned long))
 
 #define LIST_BYTES 128u
 #define KIB        1024u
+
+#define NUMBER_BASE 10
 
 const struct bh_child_cpus *bh_processors_of(const struct bh_guest *guest,
                                              struct bh_child_cpus *cpus)
@@ -83,18 +85,18 @@ void bh_processors_check(const struct bh_guest *guest, struct bh_diagnostics *di
 
 bool bh_host_available(uint64_t *bytes)
 {
+    static const char key[] = "MemAvailable:";
     char line[128];
-    uint64_t kib;
     bool found = false;
     FILE *file = fopen("/proc/meminfo", "re");
     while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
-        found = sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1;
+        found = strncmp(line, key, sizeof(key) - 1u) == 0;
     }
     if (file != NULL) {
         (void)fclose(file);
     }
     if (found) {
-        *bytes = kib * KIB;
+        *bytes = strtoull(line + sizeof(key) - 1u, NULL, NUMBER_BASE) * KIB;
     }
     return found;
 }

@@ -26,7 +26,7 @@
 #define SMALL_SIZE  11
 #define TEXT_GAP    7
 #define INDENT      12
-#define TICKS_LEAST 5u
+#define TICKS_MOST  10u
 
 #define TEXT_BYTES     256u
 #define USECS_PER_MSEC 1000u
@@ -136,8 +136,8 @@ struct part {
     const char *word; /* of the text at the end: "serves"; NULL: none */
 };
 
-/* After its label, if it has one, the chain of parts, and behind it the times: "serves +12, driver up +340 ms", from the first on.
- * What has not come is left out. */
+/* After its label, if it has one, the chain of parts, and behind it the times from the first on:
+ * "serves +12, driver up +340". What has not come is left out. */
 static void put_row(struct drawing *drawing, const char *label, const struct part *parts,
                     size_t count)
 {
@@ -308,11 +308,11 @@ static void put_arrows(const struct drawing *drawing)
     }
 }
 
-/* 1, 2 or 5 times a power of ten, in milliseconds: at least TICKS_LEAST of them. */
+/* 1, 2 or 5 times a power of ten, in milliseconds: at most TICKS_MOST of them. */
 static uint64_t tick_of(uint64_t scale)
 {
     uint64_t tick = 1;
-    for (uint32_t step = 0; scale / USECS_PER_MSEC / tick > 2u * TICKS_LEAST; step++) {
+    for (uint32_t step = 0; scale / USECS_PER_MSEC / tick > TICKS_MOST; step++) {
         tick = step % 3u == 1u ? tick / 2u * 5u : tick * 2u;
     }
     return tick;

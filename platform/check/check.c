@@ -84,6 +84,8 @@ static const struct row checks[] = {
     {{"policy-ranges", "the ranges of a policy fit into a filter", ERROR}, bh_check_policy_ranges},
     {{"policy-missing", "a guest may do something with each resource that it uses", ERROR},
      bh_check_policy_missing},
+    {{"policy-discard", "a disk that may lose blocks may be written", ERROR},
+     bh_check_policy_discard},
     {{"policy-unused", "each policy line is for a resource that its guest uses", WARNING},
      bh_check_policy_unused},
     {{"policy-deny", "what a policy line denies is allowed by another", WARNING},

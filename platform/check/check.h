@@ -44,6 +44,7 @@ bh_check_function bh_check_policy_missing;
 bh_check_function bh_check_policy_unused;
 bh_check_function bh_check_policy_deny;
 bh_check_function bh_check_policy_ranges;
+bh_check_function bh_check_policy_discard;
 
 /* check_resources.c */
 bh_check_function bh_check_resource_type;

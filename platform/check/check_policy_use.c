@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Checks of the policy against what the guests have: a device without a line, a line without a
- * device, a denial of what nobody allows, more ranges than a filter holds.
+ * device, a denial of what nobody allows, more ranges than a filter holds, a disk that may lose
+ * blocks and not be written.
  */
 #include "bulkhead/platform_policy.h"
 
@@ -242,5 +243,46 @@ void bh_check_policy_deny(struct bh_reader *reader, struct bh_platform *platform
 
     while (next < platform->index->line_count) {
         next = check_pair(reader, platform->index, next);
+    }
+}
+
+/* ------------------------------------------------------------------------------ policy-discard */
+
+/* The first line that allows some of it. */
+static const struct bh_policy_line *find_line(const struct bh_lines *lines, uint32_t operations)
+{
+    for (uint32_t i = 0; i < lines->count; i++) {
+        if ((lines->lines[i]->allows & operations) != 0) {
+            return lines->lines[i];
+        }
+    }
+    return NULL;
+}
+
+static void check_discard(const struct bh_reader *reader, const struct bh_platform *platform,
+                          const struct bh_use *use)
+{
+    const uint32_t losing = BH_DISK_DISCARD | BH_DISK_ERASE;
+    uint32_t allowed = bh_check_operations(platform, use);
+    struct bh_lines lines = bh_index_lines(platform, use->guest, use->device->uses);
+    const struct bh_policy_line *line = find_line(&lines, losing);
+
+    if ((allowed & losing) != 0 && (allowed & BH_DISK_WRITE) == 0 && line != NULL) {
+        BH_SAY(reader, "policy-discard", line->allow.at,
+               "guest %s may take blocks away from %s, and never write it\n"
+               "add write, or remove discard and erase: a disk that is read only keeps what it has",
+               use->guest->name.text, use->device->uses->name.text);
+    }
+}
+
+void bh_check_policy_discard(struct bh_reader *reader, struct bh_platform *platform)
+{
+    for (uint32_t i = 0; i < platform->resource_count; i++) {
+        const struct bh_resource *resource = &platform->resources[i];
+        struct bh_uses uses = bh_index_uses(platform, resource);
+
+        for (uint32_t j = 0; resource->type.value == BH_RESOURCE_DISK && j < uses.count; j++) {
+            check_discard(reader, platform, &uses.uses[j]);
+        }
     }
 }

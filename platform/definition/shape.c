@@ -247,16 +247,17 @@ static bool mend_ranges(const struct bh_schema_key *key, const struct pieces *pi
 /* Whether a value is one of this key, as far as its looks tell. */
 static bool takes(const struct bh_schema_key *key, const char *text)
 {
-    bool digit = *text >= '0' && *text <= '9';
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    size_t digits = strspn(text, "0123456789");
 
     switch (key->type) {
     case BH_SCHEMA_NUMBER:
-        return digit && strspn(text, "0123456789") == strlen(text);
+        return digits != 0 && text[digits] == '\0';
     case BH_SCHEMA_SIZE:
     case BH_SCHEMA_TIME:
-        return digit;
+        return digits != 0 && text[digits + strspn(text + digits, letters)] == '\0';
     case BH_SCHEMA_PATH: /* a mere word may be anything */
-        return is_safe(text) && !is_name(text);
+        return is_safe(text) && !is_name(text) && (*text == '/' || strspn(text, letters) != 0);
     case BH_SCHEMA_CHOICE:
         for (size_t i = 0; key->words[i].word != NULL; i++) {
             if (strcmp(key->words[i].word, text) == 0) {

@@ -32,9 +32,11 @@ static struct c_name c_name_make(const char *name)
     for (size_t i = 0; i < length; i++) {
         const char c = name[i];
 
-        made.text[i] = c >= 'a' && c <= 'z'   ? (char)(c - 'a' + 'A')
-                       : c >= '0' && c <= '9' ? c
-                                              : '_';
+        if (c >= 'a' && c <= 'z') {
+            made.text[i] = (char)(c - 'a' + 'A');
+        } else {
+            made.text[i] = (char)(c >= '0' && c <= '9' ? c : '_');
+        }
     }
     made.text[length] = '\0';
     return made;

@@ -141,6 +141,13 @@ class Inputs(unittest.TestCase):
         self.assertIn('more than 4096 entries in one map [size]',
                       self.read(''.join(f'k{i}: 1\n' for i in range(80000)))[1])
 
+    def test_long_text_where_a_map_belongs(self):
+        """It is looked at for what was meant: a text of this length for nothing."""
+        for text in ('->' * (MIB // 2 - 100), ', ' * (MIB // 2 - 100)):
+            code, output = self.read(f'bulkhead: 1\nassert: [{{ no-flow: "{text}" }}]\n')
+            self.assertEqual(1, code)
+            self.assertIn('= write no-flow: { from: ivi, to: cluster }\n', output)
+
     def test_many_errors_are_counted(self):
         code, output = self.read('bulkhead: 1\nname: demo\n' + ''.join(f'x{i}: 1\n' for i in range(1000)))
         self.assertEqual(1, code)
