@@ -50,7 +50,7 @@ static void list_cpus(const cpu_set_t *set, char list[LIST_BYTES])
                          ? snprintf(one, sizeof(one), "%s%zu-%zu", used > 0u ? ", " : "", cpu, last)
                          : snprintf(one, sizeof(one), "%s%zu", used > 0u ? ", " : "", cpu);
         if (length < 0 || used + (size_t)length + sizeof(", ...") > LIST_BYTES) {
-            (void)strcpy(list + used, ", ...");
+            memcpy(list + used, ", ...", sizeof(", ..."));
             return;
         }
         memcpy(list + used, one, (size_t)length + 1u);

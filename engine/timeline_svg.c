@@ -72,8 +72,9 @@ static int left_of(const struct drawing *drawing)
 
 static int x_of(const struct drawing *drawing, uint64_t stamp)
 {
-    uint64_t at = stamp < drawing->scale ? stamp : drawing->scale;
-    return left_of(drawing) + (int)(at * PLOT_WIDTH / drawing->scale);
+    uint64_t scale = drawing->scale > 0u ? drawing->scale : 1u;
+    uint64_t at = stamp < scale ? stamp : scale;
+    return left_of(drawing) + (int)(at * PLOT_WIDTH / scale);
 }
 
 static void put_text(struct drawing *drawing, const char *class, int size, int x, int y,
