@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "platform/flow/check_assertions.h"
 
 /* ------------------------------------------------------------------------------- resource-type */
 
@@ -54,7 +55,7 @@ void bh_check_resource_unused(struct bh_reader *reader, struct bh_platform *plat
 
 /* A disk by the path of its image. */
 struct image {
-    const char *path; /* absolute, without "//" and "/./" */
+    const char *path; /* absolute and tidy; links are for the supervisor to find */
     const struct bh_resource *resource;
     bool written;
 };
@@ -66,25 +67,6 @@ static int by_path(const void *a, const void *b)
     int order = strcmp(x->path, y->path);
 
     return order != 0 ? order : x->resource < y->resource ? -1 : 1;
-}
-
-/* Takes "//" and "/./" out of an absolute path. Links are for the supervisor to find: it locks
- * what it opens. */
-static void clean(char *path)
-{
-    const char *from = path;
-    char *to = path;
-
-    while (*from != '\0') {
-        if (from[0] == '/' && from[1] == '/') {
-            from++;
-        } else if (from[0] == '/' && from[1] == '.' && (from[2] == '/' || from[2] == '\0')) {
-            from += 2;
-        } else {
-            *to++ = *from++;
-        }
-    }
-    *to = '\0';
 }
 
 static bool is_written(const struct bh_platform *platform, const struct bh_resource *resource)
@@ -117,7 +99,7 @@ static struct image *images_sort(struct bh_reader *reader, const struct bh_platf
             bh_platform_path(platform, &resource->image, path, sizeof(path)) != 0) {
             continue; /* one that is too long is refused when it is opened */
         }
-        clean(path);
+        bh_path_tidy(path);
         image->path = bh_arena_text(reader->arena, path, strlen(path));
         image->resource = resource;
         image->written = is_written(platform, resource);

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "check.h"
 
@@ -59,7 +60,7 @@ static int by_address(const void *a, const void *b)
 {
     const struct bh_resource *const *x = a;
     const struct bh_resource *const *y = b;
-    int order = strcmp((*x)->address.text, (*y)->address.text);
+    int order = strcasecmp((*x)->address.text, (*y)->address.text); /* hexadecimal */
 
     return order != 0 ? order : *x < *y ? -1 : 1;
 }
@@ -81,7 +82,7 @@ static void check_addresses(struct bh_reader *reader, const struct bh_platform *
     }
     qsort(sorted, count, sizeof(const struct bh_resource *), by_address);
     for (uint32_t i = 1; i < count; i++) {
-        if (strcmp(sorted[i - 1]->address.text, sorted[i]->address.text) == 0) {
+        if (strcasecmp(sorted[i - 1]->address.text, sorted[i]->address.text) == 0) {
             BH_SAY(reader, "hardware-shared", sorted[i]->address.at,
                    "%s is resource %s already\nremove one of the two resources",
                    bh_show(sorted[i]->address.text).text, sorted[i - 1]->name.text);

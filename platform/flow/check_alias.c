@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Checks that a thing of the host is one resource: under two names its users would meet there, and
- * no flow would be found. It compares what is written; links are found when resources are opened.
+ * no flow would be found. The same for what guests boot: who writes to it decides what they are.
+ * It compares what is written; links are found when resources are opened.
  *
  * Two images of one name are check image-twice's, hardware is hardware-shared's. Where nothing that a user does comes to another
  * (entropy, clocks, keys), and where nobody writes, two names do no harm.
@@ -20,15 +21,22 @@ enum space { SPACE_PATH, SPACE_BUS, SPACE_INTERFACE };
 
 struct entry {
     enum space space;
-    char *text; /* a path: absolute, without "//" and "/./" */
+    char *text; /* a path: absolute and tidy */
     const struct bh_text *at;
-    const struct bh_resource *resource;
+    const struct bh_resource *resource; /* NULL: a file that a guest boots */
+    const struct bh_guest *guest;       /* that boots it */
 };
 
 /* Whether a user of it can notice another. */
 static bool carries(const struct bh_resource *resource)
 {
-    return bh_flow_reached(resource->type.value, UINT32_MAX) != 0 && !resource->read_only.value;
+    return resource != NULL && bh_flow_reached(resource->type.value, UINT32_MAX) != 0 &&
+           !resource->read_only.value;
+}
+
+static bool is_of(const struct entry *entry, enum bh_resource_type type)
+{
+    return entry->resource != NULL && entry->resource->type.value == type;
 }
 
 /* What names the thing; NULL: it has none that others could have. */
@@ -51,19 +59,23 @@ static const struct bh_text *name_of(const struct bh_resource *resource, enum sp
     }
 }
 
-/* Takes out "//", "/./" and a slash at the end. */
-static void tidy(char *path)
+/* A part that is ".." takes the one before it away, whatever links there are: of a link to a folder
+ * that is wrong, but then two names are taken for one, and not one thing for two. */
+void bh_path_tidy(char *path)
 {
     char *to = path;
 
-    for (const char *from = path; *from != '\0'; from++) {
-        bool dot = from[0] == '/' && from[1] == '.' && (from[2] == '/' || from[2] == '\0');
+    for (const char *from = path; *from != '\0';) {
+        size_t length = strcspn(from + 1, "/"); /* of the part that follows the slash */
 
-        if (dot) {
-            from++;
-        } else if (from[0] != '/' || (from[1] != '/' && from[1] != '\0')) {
-            *to++ = *from;
+        if (length == 2 && from[1] == '.' && from[2] == '.') {
+            while (to > path && *--to != '/') {
+            }
+        } else if (length != 0 && !(length == 1 && from[1] == '.')) {
+            memmove(to, from, length + 1);
+            to += length + 1;
         }
+        from += length + 1;
     }
     *to = '\0';
 }
@@ -75,7 +87,7 @@ static int entry_fill(struct entry *entry, const struct bh_platform *platform)
     if (entry->space != SPACE_PATH) {
         entry->text = strdup(entry->at->text);
     } else if (bh_platform_path(platform, entry->at, path, sizeof(path)) == BH_OK) {
-        tidy(path);
+        bh_path_tidy(path);
         entry->text = strdup(path);
     } else {
         entry->text = strdup(""); /* too long to be there at all */
@@ -98,8 +110,11 @@ static int by_text(const void *a, const void *b)
         p++;
         q++;
     }
-    if (*p == *q) {
-        return x->resource < y->resource ? -1 : 1;
+    if (*p == *q && x->resource == y->resource) {
+        return x->at < y->at ? -1 : 1;
+    }
+    if (*p == *q) { /* what is booted comes last */
+        return y->resource == NULL || (x->resource != NULL && x->resource < y->resource) ? -1 : 1;
     }
     return *p == '\0' || (*p == '/' && *q != '\0') ? -1 : *q == '\0' || *q == '/' ? 1 : *p - *q;
 }
@@ -113,20 +128,29 @@ static bool lies_in(const struct entry *inner, const struct entry *outer)
         return false;
     }
     return inner->text[length] == '\0' ||
-           (inner->text[length] == '/' && outer->resource->type.value == BH_RESOURCE_FOLDER);
+           (inner->text[length] == '/' && is_of(outer, BH_RESOURCE_FOLDER));
 }
 
 static void say(struct bh_reader *reader, const struct entry *later, const struct entry *first)
 {
     bool same = strcmp(later->text, first->text) == 0;
 
-    BH_SAY(reader, "resource-alias", later->at->at,
-           "%s is %s resource %s, and one of the two is written to\n"
-           "%s",
-           later->resource->name.text, same ? "the same as" : "in the folder of",
-           first->resource->name.text,
-           same ? "name one resource in all devices that use it: flows are found by its name"
-                : "keep it elsewhere: who writes to the folder would write to it unseen");
+    if (later->resource == NULL) {
+        BH_SAY(reader, "resource-alias", later->at->at,
+               "guest %s boots this, which is %s resource %s, and that can be written to\n"
+               "keep it elsewhere, or let nobody write to %s (read-only: true): who writes to it"
+               " decides what the guest is",
+               later->guest->name.text, same ? "the same as" : "in the folder of",
+               first->resource->name.text, first->resource->name.text);
+    } else {
+        BH_SAY(reader, "resource-alias", later->at->at,
+               "%s is %s resource %s, and one of the two is written to\n"
+               "%s",
+               later->resource->name.text, same ? "the same as" : "in the folder of",
+               first->resource->name.text,
+               same ? "name one resource in all devices that use it: flows are found by its name"
+                    : "keep it elsewhere: who writes to the folder would write to it unseen");
+    }
     bh_diagnostics_note(reader->diagnostics, first->at->at, "here is %s",
                         first->resource->name.text);
 }
@@ -139,8 +163,7 @@ static void compare(struct bh_reader *reader, const struct entry *entries, uint3
     for (uint32_t i = 0; i < count; i++) {
         const struct entry *entry = &entries[i];
         bool in = outer != NULL && entry->text[0] != '\0' && lies_in(entry, outer);
-        bool images = in && entry->resource->type.value == BH_RESOURCE_DISK &&
-                      outer->resource->type.value == BH_RESOURCE_DISK;
+        bool images = in && is_of(entry, BH_RESOURCE_DISK) && is_of(outer, BH_RESOURCE_DISK);
 
         if (in && !images && (carries(entry->resource) || carries(outer->resource))) {
             say(reader, entry, outer);
@@ -151,9 +174,30 @@ static void compare(struct bh_reader *reader, const struct entry *entries, uint3
     }
 }
 
+#define BOOT_FILES 4u
+
+/* What a guest boots. */
+static int boot_fill(struct entry *entries, uint32_t *count, const struct bh_platform *platform,
+                     const struct bh_guest *guest)
+{
+    const struct bh_text *files[BOOT_FILES] = {&guest->boot.kernel, &guest->boot.initrd,
+                                               &guest->boot.elf, &guest->boot.firmware};
+    int error = BH_OK;
+
+    for (uint32_t i = 0; i < BOOT_FILES && error == BH_OK; i++) {
+        if (files[i]->text != NULL) {
+            entries[*count] = (struct entry){SPACE_PATH, NULL, files[i], NULL, guest};
+            error = entry_fill(&entries[*count], platform);
+            (*count)++;
+        }
+    }
+    return error;
+}
+
 void bh_check_resource_alias(struct bh_reader *reader, struct bh_platform *platform)
 {
-    struct entry *entries = calloc((size_t)platform->resource_count + 1, sizeof(*entries));
+    size_t most = platform->resource_count + (size_t)platform->guest_count * BOOT_FILES;
+    struct entry *entries = calloc(most + 1, sizeof(*entries));
     uint32_t count = 0;
     int error = entries == NULL ? BH_NO_MEMORY : BH_OK;
 
@@ -166,6 +210,9 @@ void bh_check_resource_alias(struct bh_reader *reader, struct bh_platform *platf
             error = entry_fill(entry, platform);
             count++;
         }
+    }
+    for (uint32_t i = 0; i < platform->guest_count && error == BH_OK; i++) {
+        error = boot_fill(entries, &count, platform, &platform->guests[i]);
     }
     if (error == BH_OK) {
         qsort(entries, count, sizeof(*entries), by_text);

@@ -15,4 +15,7 @@ void bh_check_assertions_hold(struct bh_reader *reader, struct bh_platform *plat
 /* resource-alias: nothing of the host is two resources. */
 void bh_check_resource_alias(struct bh_reader *reader, struct bh_platform *platform);
 
+/* Takes "//", "/./", "/../" and a slash at the end out of an absolute path, to compare it. */
+void bh_path_tidy(char *path);
+
 #endif
