@@ -60,7 +60,8 @@ static const struct bh_text *name_of(const struct bh_resource *resource, enum sp
 }
 
 /* A part that is ".." takes the one before it away, whatever links there are: of a link to a folder
- * that is wrong, but then two names are taken for one, and not one thing for two. */
+ * that is wrong, and two names may be taken for one thing, or one thing for two; `bulkhead run`
+ * compares what it has opened. */
 void bh_path_tidy(char *path)
 {
     char *to = path;
