@@ -81,7 +81,7 @@ static void count_check(void)
 /* ------------------------------------------------------------------------------------------------
  * files */
 
-static char folder[] = "/dev/shm/bulkhead-fuzz-XXXXXX";
+static char folder[] = "/tmp/bulkhead-fuzz-XXXXXX";
 static unsigned files; /* that lie in it */
 
 static void file_path(char path[64], unsigned number)
