@@ -245,7 +245,10 @@ static void *write_turns(void *context)
     struct bh_filter_page *page = context;
 
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        /* Where both threads share a processor, the reader sees only what stands there when the
+         * writer steps aside. */
         write_turn(page, A);
+        (void)sched_yield();
         write_turn(page, B);
         (void)sched_yield();
     }
