@@ -34,7 +34,8 @@ FOLDERS = {
     'gate':             (False, {'core', 'driver', 'ports/mmio', 'ports/vhost_user', 'ports/xen', 'host', 'gate'},
                          set()),
     'platform':         (False, {'platform'}, set()),
-    'engine':           (False, {'platform', 'host', 'engine'}, set()),
+    # engine/ is the parent of gates: it sees what gate/ shows to parents.
+    'engine':           (False, {'platform', 'host', 'gate', 'engine'}, set()),
     'cli':              (False, ALL, set()),
     'tests':            (False, ALL, ALL | {'tests'}),
     'bench':            (False, ALL, ALL | {'tests'}),
@@ -45,13 +46,15 @@ FOLDERS = {
 MADE = {('guest/hello/hello.c', 'hello.h'), ('examples/gateway/monitor.c', 'monitor.h')}
 
 # Who a public header in include/bulkhead/ belongs to. `shared`: everyone may include it. What is not here: virtio_*.h
-# are wire formats and shared, FOLDER_*.h belong to driver/, host/, platform/ or engine/, and NAME.h belongs to devices/
+# are wire formats and shared, FOLDER_*.h belong to driver/, host/, platform/, gate/ or engine/, and NAME.h belongs to devices/
 # if devices/NAME.c exists. So a new device needs no line in this table.
 OWNERS = {
     'bytes.h': 'shared',
     'error.h': 'shared',
     'virtio.h': 'shared',
     'vhost_user.h': 'shared',
+    'vhost_user_keep.h': 'shared',
+    'gate.h': 'gate',
     'poller.h': 'shared',
     'operations.h': 'shared',
     'memory.h': 'core',
@@ -66,8 +69,8 @@ OWNERS = {
 
 # Public headers that use Linux, barred from freestanding folders and from the freestanding headers; so are those of
 # these folders, which begin with the folder's name.
-LINUX_FOLDERS = ('host', 'platform', 'engine')
-LINUX_ONLY = {'poller.h', 'vhost_user_backend.h'}
+LINUX_FOLDERS = ('host', 'platform', 'engine', 'gate')
+LINUX_ONLY = {'poller.h', 'vhost_user_backend.h', 'gate.h'}
 
 # All of the C library that a freestanding folder may see: the compiler brings these itself.
 FREESTANDING_SYSTEM = {'stdint.h', 'stddef.h', 'stdbool.h', 'stdalign.h', 'limits.h'}

@@ -19,6 +19,7 @@
 
 #include "bulkhead/device.h"
 #include "bulkhead/poller.h"
+#include "bulkhead/vhost_user_keep.h"
 
 /* The transport features that this port carries. NOTIFICATION_DATA cannot travel through an
  * eventfd; ACCESS_PLATFORM is settled between the front end and the guest (offered so that a front
@@ -47,6 +48,61 @@ struct bh_vu_notice {
     uint16_t queue;
 };
 
+/* ------------------------------------------------------------------------------------------------
+ * for the gate: memory that is looked at, rings that are served elsewhere, sessions that outlive us */
+
+/* The owner looks at the memory that the front end shares, region by region. */
+struct bh_vu_memory_ops {
+    /* Before region is mapped. BH_OK: map it; 1: it is none of this device's business: it counts as
+     * told, and is neither mapped nor known; BH_DENIED: the message is refused, *why (static text)
+     * says why. The descriptor stays the port's: dup what is to be kept. */
+    int (*admit)(void *context, const struct bh_vu_region *region, int fd, const char **why);
+    /* An admitted region is gone, or its message was refused after all. */
+    void (*gone)(void *context, const struct bh_vu_region *region);
+    /* The table is complete and changed (after SET_MEM_TABLE, ADD_MEM_REG, REM_MEM_REG); no ring
+     * runs. */
+    void (*changed)(void *context);
+};
+
+/* A ring as the front end set it up. */
+struct bh_vu_plan {
+    uint64_t descriptor; /* guest-physical, looked up in the memory table */
+    uint64_t driver;
+    uint64_t device;
+    uint32_t base; /* where to go on, as SET_VRING_BASE has it */
+    int kick;      /* stay the port's; dup what is to be kept */
+    int call;      /* -1: none */
+    int error;     /* -1: none */
+    uint16_t index;
+    uint16_t size;
+};
+
+/* Rings that somebody else serves (the gate in `direct`): the port never looks at them, and does not
+ * watch their kick descriptors. */
+struct bh_vu_ring_ops {
+    /* The ring has all it needs. BH_OK: it runs; an error: the ring broke. */
+    int (*start)(void *context, const struct bh_vu_plan *plan);
+    /* Stops it, and says where it stands. BH_AGAIN: not yet: bh_vu_backend_idle goes on. */
+    int (*stop)(void *context, uint16_t index, uint32_t *base);
+    /* A descriptor of a running ring was exchanged. */
+    void (*exchanged)(void *context, const struct bh_vu_plan *plan);
+};
+
+/* What outlives this process. Called before a message is answered. */
+struct bh_vu_keep_ops {
+    /* A descriptor is to be kept in `slot` (vhost_user_keep.h) instead of what is there; -1: forget
+     * it. The descriptor stays the port's. */
+    void (*keep)(void *context, uint32_t slot, int fd);
+    /* The numbers changed; `saved` is valid during the call. */
+    void (*save)(void *context, const struct bh_vu_saved *saved);
+};
+
+/* A session that another process began. */
+struct bh_vu_adoption {
+    const struct bh_vu_saved *saved;
+    int *fds; /* BH_VU_KEEP_SLOTS; -1: none; become the port's */
+};
+
 struct bh_vu_setup {
     struct bh_device *device;
     struct bh_poller *poller;
@@ -57,7 +113,20 @@ struct bh_vu_setup {
     void (*closed)(
         void *context); /* connection_fd only: the one connection is over. NULL: nothing */
     void *context;
+    /* NULL: without. */
+    const struct bh_vu_memory_ops *memory_ops;
+    const struct bh_vu_ring_ops *ring_ops;
+    const struct bh_vu_keep_ops *keep_ops;
+    const struct bh_vu_adoption *adoption; /* connection_fd is in the middle of this session */
+    /* Where the queues keep their journals, instead of a region of the front end's, which is then not
+     * offered INFLIGHT. Mapped memory that lives longer than the back end; NULL: none. Its size is
+     * bh_vu_journal_bytes. */
+    void *journal;
+    uint64_t protocol_features; /* of the port's, those to offer; 0: all */
 };
+
+/* Bytes of a journal for so many queues of so many entries, either format. */
+uint64_t bh_vu_journal_bytes(uint16_t queue_count, uint16_t queue_size_max);
 
 struct bh_vu_backend;
 
@@ -69,5 +138,12 @@ int bh_vu_backend_create(struct bh_vu_backend **backend, const struct bh_vu_setu
 /* Ends connection and watches, waits for nothing: requests in flight must have been drained by the
  * caller (stop the disk first). NULL: nothing. */
 void bh_vu_backend_destroy(struct bh_vu_backend *backend);
+
+/* The features behind the device have changed hands, or a stop that said BH_AGAIN is done: goes on
+ * with what waits. */
+void bh_vu_backend_idle(struct bh_vu_backend *backend);
+
+/* Takes the next connection, after `closed` (connection_fd only). BH_STATE: there is one. */
+int bh_vu_backend_connect(struct bh_vu_backend *backend, int connection_fd);
 
 #endif
