@@ -33,18 +33,24 @@ static uint64_t pages(uint64_t bytes)
 static int open_memory(struct vu_disk *disk)
 {
     const struct vu_disk_options *o = &disk->options;
-    uint64_t size =
+    uint64_t rings =
         bh_driver_queue_bytes(o->queue_size, o->indirect ? INDIRECT_MAX : 0, o->packed) *
             o->queues +
-        sizeof(struct bh_driver_blk_shared) * o->requests + PAGE +
-        pages(o->data_bytes) * o->requests + PAGE;
-    int result = bh_host_memory_create(&disk->memory, "vu-blk", pages(size));
+        sizeof(struct bh_driver_blk_shared) * o->requests + PAGE;
+    int result = bh_host_memory_create(&disk->rings, "vu-blk-rings", pages(rings));
+    if (result == BH_OK) {
+        result =
+            bh_host_memory_create(&disk->data, "vu-blk-data", pages(o->data_bytes) * o->requests);
+    }
     if (result != BH_OK) {
         return complain("memory", result);
     }
-    disk->share = (struct bh_vu_share){
-        .guest_address = VU_DISK_ADDRESS, .size = disk->memory.size, .fd = disk->memory.fd};
-    bh_host_memory_dma(&disk->memory, VU_DISK_ADDRESS, &disk->dma);
+    disk->shares[0] = (struct bh_vu_share){
+        .guest_address = VU_DISK_RINGS, .size = disk->rings.size, .fd = disk->rings.fd};
+    disk->shares[1] = (struct bh_vu_share){
+        .guest_address = VU_DISK_DATA, .size = disk->data.size, .fd = disk->data.fd};
+    bh_host_memory_dma(&disk->rings, VU_DISK_RINGS, &disk->dma);
+    bh_host_memory_dma(&disk->data, VU_DISK_DATA, &disk->data_dma);
     return BH_OK;
 }
 
@@ -68,8 +74,8 @@ static int open_frontend(struct vu_disk *disk)
     const struct bh_vu_frontend_setup setup = {
         .channel = &bh_host_channel_ops,
         .context = &disk->channel,
-        .shares = &disk->share,
-        .share_count = 1,
+        .shares = disk->shares,
+        .share_count = 2,
         .device_id = BH_ID_BLK,
         .queue_count = 1,
         .queue_size_max = o->queue_size,
@@ -126,11 +132,11 @@ static int open_requests(struct vu_disk *disk)
         struct vu_request *request = &disk->requests[i];
         request->disk = disk;
         request->request = bh_driver_blk_take(&disk->blk);
-        request->data = bh_dma_take(&disk->dma, (size_t)pages(disk->options.data_bytes), PAGE);
+        request->data = bh_dma_take(&disk->data_dma, (size_t)pages(disk->options.data_bytes), PAGE);
         if (request->data == NULL) {
             return complain("data buffers", BH_NO_MEMORY);
         }
-        request->address = bh_dma_address(&disk->dma, request->data);
+        request->address = bh_dma_address(&disk->data_dma, request->data);
         request->queue = i % disk->options.queues;
     }
     return BH_OK;
@@ -142,7 +148,8 @@ int vu_disk_open(struct vu_disk *disk, const struct vu_disk_options *options)
     disk->options = *options;
     disk->channel.fd = -1;
     disk->channel.backend_fd = -1;
-    disk->memory.fd = -1;
+    disk->rings.fd = -1;
+    disk->data.fd = -1;
     int result = open_memory(disk);
     if (result == BH_OK) {
         result = open_arrays(disk);
@@ -170,7 +177,8 @@ void vu_disk_close(struct vu_disk *disk)
         bh_vu_frontend_finish(&disk->frontend);
     }
     bh_host_channel_close(&disk->channel);
-    bh_host_memory_destroy(&disk->memory);
+    bh_host_memory_destroy(&disk->rings);
+    bh_host_memory_destroy(&disk->data);
     free(disk->queues);
     free(disk->slots);
     free(disk->driver_requests);
@@ -178,7 +186,8 @@ void vu_disk_close(struct vu_disk *disk)
     memset(disk, 0, sizeof(*disk));
     disk->channel.fd = -1;
     disk->channel.backend_fd = -1;
-    disk->memory.fd = -1;
+    disk->rings.fd = -1;
+    disk->data.fd = -1;
 }
 
 /* ---- operations ---- */

@@ -14,7 +14,10 @@
 #include "bulkhead/host_channel.h"
 #include "bulkhead/vhost_user_frontend.h"
 
-#define VU_DISK_ADDRESS UINT64_C(0x100000000) /* where the back end sees the memory */
+/* Where the back end sees the memory, two files of it: rings (with headers and status bytes), and
+ * data. A gate may pass the second on. */
+#define VU_DISK_RINGS UINT64_C(0x100000000)
+#define VU_DISK_DATA  UINT64_C(0x200000000)
 
 struct vu_disk_options {
     const char *socket;
@@ -54,9 +57,11 @@ struct vu_request {
 struct vu_disk {
     struct vu_disk_options options;
     struct bh_host_channel channel;
-    struct bh_host_memory memory;
-    struct bh_vu_share share;
-    struct bh_dma dma;
+    struct bh_host_memory rings;
+    struct bh_host_memory data;
+    struct bh_vu_share shares[2];
+    struct bh_dma dma; /* of the rings' file */
+    struct bh_dma data_dma;
     struct bh_vu_frontend frontend;
     struct bh_driver_blk blk;
     struct bh_driver_queue *queues;
