@@ -16,6 +16,7 @@ includes     | a    | quick | who may include whom
 unit         | a    | quick | unit tests and tests of the tools
 vhost-user   | a    | quick | daemons, QEMU storage daemon, supervisor and command line, without a virtual machine
 guests       | a    | full  | Linux guests on stock QEMU that live on bulkhead-blk
+gate         | a    | full  | Linux guests behind the gate: back ends and gates end, third-party back ends, power loss
 build-clang  | b    | quick | build with clang, warnings are errors
 asan         | b    | quick | unit tests under ASan and UBSan
 freestanding | b    | quick | freestanding folders for aarch64, riscv64, 32-bit Arm, without a library
@@ -32,12 +33,12 @@ tap=$out/tap
 
 usage() {
     cat <<'TEXT'
-Usage: ./check.sh [--quick] [--no-setup] [--fuzz SECONDS] [STAGE...]
+Usage: ./check.sh [--quick] [--no-setup] [--fuzz SECONDS] [--torture N] [STAGE...]
        ./check.sh --list | --help
 
 Without a STAGE all of them run. --quick leaves out what takes minutes: guests, fuzzers, mutations,
 callgrind. --no-setup installs no packages. --fuzz SECONDS is for how long each fuzzer runs (20; that of
-the definition at least 60).
+the definition at least 60). --torture N is how often back ends and gates are ended in each run (20).
 TEXT
 }
 
@@ -100,6 +101,18 @@ stage_guests() {
     each \
         'tap_program guest-matrix 3600 python3 tests/guest/matrix.py --newer --daemon "$daemon"' \
         'tap_program guest-reconnect 1200 python3 tests/guest/reconnect.py --daemon "$daemon"'
+}
+# A run takes about half a second for each time that something is ended, and there are 32 runs.
+stage_gate() {
+    build_gcc || return 1
+    export BULKHEAD_BUILD=build/gcc
+    local seconds=$((1800 + 15 * torture)) ends="python3 tests/gate/torture.py --count $torture"
+    each \
+        'tap_program gate-killed "$seconds" $ends' \
+        'tap_program gate-stopped "$seconds" $ends --signal stop' \
+        'tap_program gate-adopted "$seconds" $ends --victim gate --back-end bulkhead' \
+        'tap_program gate-third-party 1200 python3 tests/gate/third_party.py' \
+        'tap_program gate-power-loss 1200 python3 tests/gate/power_loss.py'
 }
 # The engine alone, then every file of tests/run; the programs that clang made, which this lane owns.
 stage_run() {
@@ -176,6 +189,7 @@ stop() {
 quick=
 setup=yes
 fuzz_seconds=20
+torture=20
 chosen=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -195,6 +209,14 @@ while [ $# -gt 0 ]; do
             exit 2
         fi
         fuzz_seconds=$2
+        shift
+        ;;
+    --torture)
+        if ! [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ ]]; then
+            echo 'check.sh: --torture takes a count, such as --torture 500' >&2
+            exit 2
+        fi
+        torture=$2
         shift
         ;;
     *)

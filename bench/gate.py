@@ -28,11 +28,11 @@ CASES = [(4096, 1, 15000), (4096, 32, 60000), (131072, 1, 4000), (131072, 32, 60
 
 
 class Bench:
-    def __init__(self, build, folder, null):
+    def __init__(self, build, folder, null, how):
         self.build = pathlib.Path(build).resolve()
         self.folder = pathlib.Path(folder)
         self.image = self.folder / 'disk'
-        self.disk = ['--null', '256M'] if null else ['--blk-file', str(self.image)]
+        self.disk = ['--null', '256M'] if null else ['--blk-file', str(self.image), *how]
         self.running = []
         with open(self.image, 'wb') as image:
             image.write(os.urandom(1 << 20) * 256)
@@ -72,7 +72,7 @@ class Bench:
 
     def rate(self, socket, block, depth, count):
         words = self.vu_blk(socket, '--block', str(block), '--depth', str(depth), '--count', str(count),
-                            '--queue-size', '256', '--length', '256M', 'bench')
+                            '--queue-size', '256', '--length', str(256 << 20), 'bench')
         return float(words.split(' IOPS')[0].split()[-1])
 
     def finish(self):
@@ -122,12 +122,12 @@ def kills(bench, count):
         audit = bench.folder / f'{mode}.audit'
         socket, gate = bench.serve(mode, '--audit', str(audit), '--spares', '1', '--restarts', '0')
         verify = subprocess.Popen([str(bench.build / 'tests/vhost_user/vu-blk'), '--socket', str(socket), '--depth', '16',
-                                   '--count', str(100000000), '--length', '64M', '--timeout', '20000', 'verify'],
+                                   '--count', str(100000000), '--length', str(64 << 20), '--timeout', '20000', 'verify'],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         done = 0
         last = None
         while done < count and verify.poll() is None:
-            time.sleep(random.uniform(0.05, 0.15))
+            time.sleep(random.uniform(0.3, 0.6))  # one that dies at once is started with a pause
             # The oldest serves, younger ones are spares.
             serving = sorted(pid for name, pid in children(gate.pid) if name.startswith('bulkhead-blk') and pid != last)
             if serving:
@@ -157,7 +157,9 @@ def main():
     parser.add_argument('--kills', type=int, help='kill the back end so often in each mode, and print the stalls')
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix='bulkhead-bench.', dir='/tmp') as folder:
-        bench = Bench(arguments.build, folder, arguments.null and not arguments.kills)
+        # Readers share the image; a spare must not lock it before its turn.
+        how = ['--standby'] if arguments.kills else ['--read-only']
+        bench = Bench(arguments.build, folder, arguments.null and not arguments.kills, how)
         try:
             if arguments.kills:
                 kills(bench, arguments.kills)

@@ -55,6 +55,7 @@ struct bh_cli_command {
 extern const struct bh_cli_command bh_cli_attach;
 extern const struct bh_cli_command bh_cli_build;
 extern const struct bh_cli_command bh_cli_check;
+extern const struct bh_cli_command bh_cli_events;
 extern const struct bh_cli_command bh_cli_image;
 extern const struct bh_cli_command bh_cli_mode;
 extern const struct bh_cli_command bh_cli_run;

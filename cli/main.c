@@ -9,8 +9,8 @@
 #include "command.h"
 
 static const struct bh_cli_command *const commands[] = {
-    &bh_cli_check,  &bh_cli_build, &bh_cli_run,  &bh_cli_image,  &bh_cli_attach,
-    &bh_cli_status, &bh_cli_mode,  &bh_cli_stop, &bh_cli_schema,
+    &bh_cli_check,  &bh_cli_build,  &bh_cli_run,  &bh_cli_image, &bh_cli_attach,
+    &bh_cli_status, &bh_cli_events, &bh_cli_mode, &bh_cli_stop,  &bh_cli_schema,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

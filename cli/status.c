@@ -7,19 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "bulkhead/engine_control.h"
 #include "client.h"
 #include "command.h"
 
-#define COLUMNS   7u
+#define COLUMNS   12u
 #define CELL_SIZE 96u
 #define PATH_SIZE 4352u
 #define GAP       2
+#define CLEAR     "\033[H\033[J" /* the terminal: from its first corner on */
 #define KIB       UINT64_C(1024)
 #define MIB       (KIB * KIB)
+#define USECS     UINT64_C(1000) /* in a millisecond */
 
-enum status_option { OPTION_JSON };
+enum status_option { OPTION_JSON, OPTION_WATCH };
 
 /* One guest's devices, laid out: the first row has the titles. */
 struct table {
@@ -62,15 +66,44 @@ static void put_pid(char *cell, const json_t *object)
     }
 }
 
+static void put_number(char *cell, uint64_t number)
+{
+    (void)snprintf(cell, CELL_SIZE, "%" PRIu64, number);
+}
+
+/* What it has served, and how often and how long it was gone. */
+static void add_numbers(char (*row)[CELL_SIZE], const json_t *gate)
+{
+    uint64_t bytes = bh_cli_count(gate, "bytes_read") + bh_cli_count(gate, "bytes_written");
+    uint64_t stall = bh_cli_count(gate, "stall_us_max");
+    put_number(row[0], bh_cli_count(gate, "requests"));
+    put_number(row[1], bytes / MIB);
+    put_number(row[2], bh_cli_count(gate, "in_flight"));
+    put_number(row[3], bh_cli_count(gate, "restarts"));
+    put(row[4], "-");
+    if (stall > 0) {
+        (void)snprintf(row[4], CELL_SIZE, "%" PRIu64 ".%" PRIu64 "ms", stall / USECS,
+                       stall % USECS / (USECS / 10u));
+    }
+}
+
+/* The gate's word where it says more: the back end runs, and does not serve. */
+static const char *state_of(const json_t *device)
+{
+    const char *state = bh_cli_text(device, "state");
+    const char *gate = bh_cli_text(json_object_get(device, "gate"), "state");
+    bool waits = strcmp(gate, "replacing") == 0 || strcmp(gate, "failed") == 0;
+    return waits && strcmp(state, "running") == 0 ? gate : state;
+}
+
 static void add_device(struct table *table, const json_t *device)
 {
     char(*row)[CELL_SIZE] = table->cells[table->rows];
     const json_t *mapped = json_object_get(device, "mapped");
     uint64_t window = bh_cli_count(device, "window");
-    char size[CELL_SIZE];
     put(row[0], bh_cli_text(device, "name"));
     put(row[1], bh_cli_text(device, "type"));
-    put(row[2], bh_cli_text(device, "state"));
+    put(row[2], state_of(device));
     put_pid(row[3], device);
     put(row[4], bh_cli_text(device, "isolation"));
     put(row[5], "-");
@@ -79,15 +112,9 @@ static void add_device(struct table *table, const json_t *device)
         put_size(row[5], window);
     }
     if (json_is_integer(mapped)) {
-        const json_t *names = json_object_get(device, "mapped_windows");
-        size_t windows = json_array_size(names);
-        put_size(size, bh_cli_count(device, "mapped"));
-        (void)snprintf(row[6], CELL_SIZE, "%s", size);
-        if (names != NULL) { /* left out of a status that would be too long */
-            (void)snprintf(row[6], CELL_SIZE, "%.16s in %zu window%s", size, windows,
-                           windows == 1 ? "" : "s");
-        }
+        put_size(row[6], bh_cli_count(device, "mapped"));
     }
+    add_numbers(&row[7], json_object_get(device, "gate"));
     table->rows++;
 }
 
@@ -115,6 +142,7 @@ static void print_head(const json_t *guest, uint64_t memory)
     char text[5][CELL_SIZE];
     char size[CELL_SIZE];
     char pid[CELL_SIZE];
+    const json_t *gate = json_object_get(guest, "gate");
     put(text[0], bh_cli_text(guest, "name"));
     put(text[1], bh_cli_text(guest, "state"));
     put(text[2], bh_cli_text(guest, "criticality"));
@@ -122,16 +150,22 @@ static void print_head(const json_t *guest, uint64_t memory)
     put(text[4], bh_cli_text(guest, "accelerator"));
     put_size(size, memory);
     put_pid(pid, guest);
-    (void)printf("\n%s: %s, %s, %s memory, %s (%s, pid %s)\n", text[0], text[1], text[2], size,
+    (void)printf("\n%s: %s, %s, %s memory, %s (%s, pid %s)", text[0], text[1], text[2], size,
                  text[3], text[4], pid);
+    put_pid(pid, gate);
+    (void)printf("; gate (pid %s", pid);
+    if (bh_cli_count(gate, "restarts") > 0) {
+        (void)printf(", restarted %" PRIu64 " times", bh_cli_count(gate, "restarts"));
+    }
+    (void)printf(")\n");
 }
 
 static void print_guest(const json_t *guest)
 {
-    static const char *const titles[COLUMNS] = {"DEVICE",    "TYPE",   "STATE", "PID",
-                                                "ISOLATION", "WINDOW", ""};
+    static const char *const titles[COLUMNS] = {"DEVICE",    "TYPE",   "STATE",    "PID",
+                                                "ISOLATION", "WINDOW", "MAPPED",   "REQUESTS",
+                                                "MB",        "FLIGHT", "RESTARTS", "STALL"};
     struct table table = {.rows = 1};
-    char size[CELL_SIZE];
     char detail[CELL_SIZE];
     const json_t *devices = json_object_get(guest, "devices");
     const json_t *parts = json_object_get(guest, "memory");
@@ -144,8 +178,6 @@ static void print_guest(const json_t *guest)
     for (uint32_t i = 0; i < COLUMNS; i++) {
         put(table.cells[0][i], titles[i]);
     }
-    put_size(size, memory);
-    (void)snprintf(table.cells[0][COLUMNS - 1u], CELL_SIZE, "MAPPED OF %.16s", size);
     for (size_t i = 0; i < json_array_size(devices) && i < BH_DEVICES_MAX; i++) {
         add_device(&table, json_array_get(devices, i));
     }
@@ -224,23 +256,40 @@ static void complete(const struct bh_cli_platform *platform, const json_t *statu
     }
 }
 
-static int run(const struct bh_cli_arguments *arguments)
+static int show(const struct bh_cli_platform *platform, bool as_json, bool clear)
 {
-    struct bh_cli_platform platform;
     int result = BH_CLI_REFUSED;
-    if (!bh_cli_connect(&platform, arguments->word)) {
-        return result;
-    }
-    json_t *answer = bh_cli_ask(&platform, json_pack("{s:s}", "request", "status"), NULL);
+    json_t *answer = bh_cli_ask(platform, json_pack("{s:s}", "request", "status"), NULL);
     const json_t *status = json_object_get(answer, "status");
-    complete(&platform, status);
-    if (answer != NULL && arguments->options[OPTION_JSON] != NULL) {
+    complete(platform, status);
+    if (answer != NULL && as_json) {
         result = print_json(status);
     } else if (answer != NULL) {
+        (void)printf("%s", clear ? CLEAR : "");
         print_status(status);
         result = BH_CLI_OK;
     }
     json_decref(answer);
+    return result;
+}
+
+static int run(const struct bh_cli_arguments *arguments)
+{
+    const struct timespec pause = {.tv_sec = 1};
+    struct bh_cli_platform platform;
+    bool as_json = arguments->options[OPTION_JSON] != NULL;
+    bool watch = arguments->options[OPTION_WATCH] != NULL;
+    bool clear = watch && isatty(STDOUT_FILENO) == 1;
+    if (!bh_cli_connect(&platform, arguments->word)) {
+        return BH_CLI_REFUSED;
+    }
+    int result = show(&platform, as_json, clear);
+    /* To the end of the platform, or until nobody reads. */
+    while (watch && result == BH_CLI_OK && fflush(stdout) == 0) {
+        (void)nanosleep(&pause, NULL);
+        (void)printf("%s", as_json || clear ? "" : "\n");
+        result = show(&platform, as_json, clear);
+    }
     bh_cli_disconnect(&platform);
     return result;
 }
@@ -251,7 +300,11 @@ const struct bh_cli_command bh_cli_status = {
     .summary = "Shows the guests and devices of a running platform",
     .help =
         "PLATFORM may be left out while only one is running. MAPPED is the guest memory that a\n"
-        "back end has mapped, read from /proc, beside all memory of the guest.\n",
-    .options = {[OPTION_JSON] = {"json", NULL, "print everything that is known, as JSON", '\0'}},
+        "back end has mapped, read from /proc. REQUESTS and MB are what its gate has seen done,\n"
+        "FLIGHT what is not done yet, RESTARTS how often the back end was replaced, and STALL the\n"
+        "longest time from the loss of one to the next completion. In direct and open the gate\n"
+        "sees no requests.\n",
+    .options = {[OPTION_JSON] = {"json", NULL, "print everything that is known, as JSON", '\0'},
+                [OPTION_WATCH] = {"watch", NULL, "again each second, until Ctrl-C", 'w'}},
     .run = run,
 };

@@ -196,6 +196,7 @@ static int pop_resumed(struct bh_queue *queue, struct bh_chain *chain)
     if (got > 0) {
         queue->resume_held = false;
         chain->journal_entry = queue->resume_entry;
+        chain->resumed = true;
         count_popped(queue, chain);
     }
     return got;
@@ -214,6 +215,7 @@ int bh_queue_pop(struct bh_queue *queue, struct bh_chain *chain)
     if (got == 0) {
         got = queue->format->pop(queue, chain);
         if (got > 0) {
+            chain->resumed = false;
             count_popped(queue, chain);
         }
     }

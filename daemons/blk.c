@@ -157,6 +157,11 @@ static const char blk_notes[] =
     "used, and nothing is opened. An image that shrinks gives I/O errors beyond its\n"
     "new end. After SIGHUP the guest is told the disk's present size.\n"
     "\n"
+    "With --standby the disk is opened and looked at at once, but not locked, read or\n"
+    "written before the first message (or connection) on the socket: another process\n"
+    "may have it until then. Its lock is waited for as above, and the disk's size\n"
+    "looked at again. What ends in the meantime ends without having touched the disk.\n"
+    "\n"
     "LIST has the words read, write, flush, discard, erase and lifetime, with commas\n"
     "between them. What it leaves out is neither offered nor done: without write the\n"
     "disk is read-only, which --read-only says in one word; without flush every write\n"
@@ -248,6 +253,7 @@ static int blk_disk(struct bh_blk_geometry *geometry)
         .direct = self.direct,
         .depth = REQUESTS,
         .patience_ms = LOCK_PATIENCE_MS,
+        .standby = self.daemon.standby,
         .finished = disk_finished,
         .stopped = self.daemon.stopped,
         .context = self.daemon.context,
@@ -326,6 +332,25 @@ static void blk_reload(void)
     bh_log(BH_LOG_NOTICE, "the disk has %ju bytes", (uintmax_t)capacity);
 }
 
+/* The image may be of another size than when it was opened; all else is a matter of its kind. */
+static int blk_claim(void)
+{
+    uint64_t capacity;
+    if (self.disk == NULL) {
+        return BH_OK;
+    }
+    int result = bh_disk_claim(self.disk);
+    if (result == BH_OK) {
+        result = bh_disk_capacity(self.disk, &capacity);
+    }
+    if (result == BH_OK && capacity != self.blk.geometry.capacity) {
+        bh_blk_capacity_set(&self.blk, capacity);
+    } else if (result != BH_OK && result != BH_AGAIN) {
+        bh_log(BH_LOG_ERROR, "the disk cannot be taken over: %s", bh_error_name(result));
+    }
+    return result;
+}
+
 static void blk_stop(void)
 {
     if (self.disk != NULL) {
@@ -350,6 +375,7 @@ const struct bh_daemon_class bh_daemon_class = {
     .check = blk_check,
     .open = blk_open,
     .requests = blk_requests,
+    .claim = blk_claim,
     .reload = blk_reload,
     .stop = blk_stop,
     .close = blk_close,

@@ -43,6 +43,7 @@ struct bh_daemon {
     void (*stopped)(void *context); /* the device calls it when its resources are quiet */
     void *context;
     const struct bh_filter *filter; /* for the model; NULL: there was no --filter */
+    bool standby;                   /* the resource is opened, and `claim` takes it */
 };
 
 struct bh_daemon_class {
@@ -58,6 +59,10 @@ struct bh_daemon_class {
     int (*open)(const struct bh_daemon *daemon, struct bh_device **device);
     /* The ioctl requests that the open resources need. NULL: none. */
     uint32_t (*requests)(const unsigned long **requests);
+    /* With `standby`: takes the resource, whose last user may be ending just now, and looks at what may
+     * have changed since it was opened; the sandbox is closed, and the device not served yet. BH_OK;
+     * BH_AGAIN: somebody still has it; an error (logged). NULL: the device does not stand by. */
+    int (*claim)(void);
     /* SIGHUP: looks at the resource again. NULL: nothing. */
     void (*reload)(void);
     /* SIGWINCH, from whoever changed it: the size of a terminal is another. NULL: nothing. */

@@ -2,7 +2,7 @@
 /*
  * The life of a daemon, the same for every device:
  *   options -> inherited descriptors closed -> filter mapped -> resources open -> socket
- *   -> device and port made -> sandbox closed -> READY=1 -> serve -> (SIGTERM, SIGINT) drain, bounded -> exit 0
+ *   -> device and port made -> sandbox closed -> (--standby) resource taken -> READY=1 -> serve -> (SIGTERM, SIGINT) drain, bounded -> exit 0
  * It does not go to the background, and prints nothing but its log. SIGHUP: the device looks at its
  * resource again. SIGWINCH: at the size of its terminal. SIGUSR1: at what its filter says now.
  */
@@ -21,6 +21,7 @@
 #include "options.h"
 #include "refusals.h"
 #include "socket.h"
+#include "standby.h"
 
 #define PROGRAM     "bulkhead-" BH_DAEMON_NAME
 #define DRAIN_USECS 500000u
@@ -267,6 +268,7 @@ static int start(const struct bh_options *options, int inherited_fd)
         .poller = &self.loop.poller,
         .stopped = resources_stopped,
         .filter = options->filter_fd >= 0 ? &self.filter : NULL,
+        .standby = options->standby,
     };
     int result = start_events();
     if (result != BH_OK) {
@@ -337,6 +339,14 @@ static int serve(void)
     return self.refused && self.socket.connection_fd >= 0 ? BH_EXIT_FAILED : BH_EXIT_OK;
 }
 
+/* Nothing of the socket is read: the loop does not run. */
+static int stand_by(void)
+{
+    const struct bh_socket *socket = &self.socket;
+    return bh_standby_wait(socket->connection_fd >= 0 ? socket->connection_fd : socket->listen_fd,
+                           self.signals.watch.fd, bh_daemon_class.claim);
+}
+
 /* In reverse order. What the kernel still works on refers to this memory: then it is all left to
  * the end of the process. */
 static void finish(void)
@@ -374,6 +384,12 @@ int main(int count, char **arguments)
     }
     if (close_sandbox(options.sandbox) != BH_OK) {
         return BH_EXIT_SANDBOX;
+    }
+    if (options.standby) {
+        int result = stand_by();
+        if (result != BH_OK) {
+            return result == BH_GONE ? BH_EXIT_OK : BH_EXIT_FAILED;
+        }
     }
     status = serve();
     finish();

@@ -29,6 +29,7 @@ enum common {
     FD,
     FILTER,
     UP,
+    STANDBY,
     PRINT_CAPABILITIES,
     SANDBOX,
     HELP,
@@ -46,6 +47,8 @@ static const struct {
     {"fd", "N", "serve on descriptor N: a listening or a connected Unix socket", FD},
     {"filter", "N", "hold each request against the page in descriptor N, which may change", FILTER},
     {"up", "N", "write to descriptor N that it serves, and that a driver has come up", UP},
+    {"standby", NULL, "take the device's resource only when somebody speaks to the socket",
+     STANDBY},
     {"sandbox", "MODE", "strict, best-effort (the default) or off", SANDBOX},
     {"print-capabilities", NULL, "print what the program can do as JSON, and exit",
      PRINT_CAPABILITIES},
@@ -127,6 +130,13 @@ static void print_option(const char *name, const char *argument, const char *hel
     (void)printf("%*s%s\n", HELP_COLUMN - length, "", help);
 }
 
+/* What the device has no use for. */
+static bool is_known(enum common option)
+{
+    return (option != FILTER || bh_daemon_class.takes_filter) &&
+           (option != STANDBY || bh_daemon_class.claim != NULL);
+}
+
 static void print_help(void)
 {
     (void)printf("Usage: " PROGRAM " [OPTION]...\n" BH_DAEMON_SUMMARY
@@ -138,7 +148,7 @@ static void print_help(void)
     }
     (void)printf("\nThe program:\n");
     for (uint32_t i = 0; i < COMMON_COUNT; i++) {
-        if (common_options[i].value != FILTER || bh_daemon_class.takes_filter) {
+        if (is_known(common_options[i].value)) {
             print_option(common_options[i].name, common_options[i].argument,
                          common_options[i].help);
         }
@@ -217,6 +227,9 @@ static int take_common(enum common option, const char *value, struct bh_options 
         return read_fd(value, &options->filter_fd);
     case UP:
         return read_fd(value, &options->up_fd);
+    case STANDBY:
+        options->standby = true;
+        return BH_OK;
     case SANDBOX:
         return read_sandbox(value, &options->sandbox);
     case PRINT_CAPABILITIES:
@@ -269,6 +282,9 @@ static int check(const struct bh_options *options)
     }
     if (options->filter_fd >= 0 && !bh_daemon_class.takes_filter) {
         return usage("--filter", "no policy speaks of what this device does: leave it out");
+    }
+    if (options->standby && bh_daemon_class.claim == NULL) {
+        return usage("--standby", "this device has no resource to wait for: leave it out");
     }
     return bh_daemon_class.check() == BH_OK ? -1 : BH_EXIT_USAGE;
 }

@@ -16,6 +16,7 @@ struct bh_options {
     int fd;                   /* -1: not given */
     int filter_fd;            /* -1: not given */
     int up_fd;                /* -1: not given */
+    bool standby;
     enum bh_sandbox_mode sandbox;
     int kept_fds[BH_KEPT_FDS_MAX]; /* inherited descriptors that options name */
     uint32_t kept_count;

@@ -42,6 +42,7 @@ static uint8_t *take_lines(struct bh_dma *dma, uint64_t bytes)
 static void begin(struct bh_driver_queue *queue)
 {
     queue->faulty = false;
+    queue->fault = NULL;
     queue->added = 0;
     queue->published = 0;
     queue->collected = 0;
@@ -101,6 +102,7 @@ int bh_driver_queue_init(struct bh_driver_queue *queue, const struct bh_driver_q
     uint16_t size_max = 0;
 
     queue->faulty = true; /* until it runs */
+    queue->fault = NULL;
     queue->transport = setup->transport;
     queue->slots = setup->slots;
     queue->index = setup->index;
@@ -243,29 +245,34 @@ int bh_driver_queue_publish(struct bh_driver_queue *queue)
     return queue->transport->ops->notify(queue->transport, queue->index, next, wrap);
 }
 
-static int lie(struct bh_driver_queue *queue)
+static int lie(struct bh_driver_queue *queue, const char *fault)
 {
     queue->faulty = true;
+    queue->fault = fault;
     return BH_PROTOCOL;
 }
 
-/* Whether a used entry can be true; `slot` is the buffer that it names. */
-static bool plausible(const struct bh_driver_queue *queue, const struct bh_driver_used *used)
+/* What cannot be true of a used entry; NULL: it can be. */
+static const char *implausible(const struct bh_driver_queue *queue,
+                               const struct bh_driver_used *used)
 {
     if (used->id >= queue->size) {
-        return false;
+        return "used id out of range";
     }
 
     const struct bh_driver_slot *slot = &queue->slots[used->id];
 
     if (slot->token == NULL || slot->sequence >= queue->published) {
-        return false;
+        return "used id of no buffer in flight";
     }
     if (used->length > slot->writable) {
-        return false;
+        return "used length beyond the buffer";
     }
     /* In order, an entry stands for all older buffers too (VIRTIO 1.4, 2.7.9 and 2.8.9). */
-    return !queue->in_order || slot->sequence - queue->collected < used->buffers_max;
+    if (queue->in_order && slot->sequence - queue->collected >= used->buffers_max) {
+        return "used id ahead of the used index";
+    }
+    return NULL;
 }
 
 /* Hands out the buffer in slot `id`. */
@@ -312,8 +319,14 @@ int bh_driver_queue_collect(struct bh_driver_queue *queue, void **token, uint32_
     if (result == 0) {
         return 0;
     }
-    if (result < 0 || !plausible(queue, &used)) {
-        return lie(queue);
+    if (result < 0) {
+        return lie(queue, "used index ahead of what was made available");
+    }
+
+    const char *fault = implausible(queue, &used);
+
+    if (fault != NULL) {
+        return lie(queue, fault);
     }
 
     const uint16_t id = (uint16_t)used.id;

@@ -95,8 +95,7 @@ static int reset(struct bh_vu_frontend *frontend)
     frontend->status = 0;
     frontend->failed = false;
     frontend->features = 0;
-    bh_vu_close(frontend,
-                &frontend->inflight_fd); /* nothing is in flight: the next life gets its own */
+    bh_vu_inflight_return(frontend); /* nothing is in flight: the next life gets its own */
     return shown == 0u ? BH_OK : BH_PROTOCOL;
 }
 
@@ -156,7 +155,7 @@ static int vu_config_read(struct bh_transport *transport, uint32_t offset, void 
         return result;
     }
     for (uint32_t i = 0; i < message.fd_count; i++) {
-        bh_vu_close(frontend, &message.fds[i]);
+        bh_vu_fd_close(frontend, &message.fds[i]);
     }
     if (message.header.size != BH_VU_CONFIG_HEADER + whole ||
         message.payload.config.size != whole) {
@@ -199,9 +198,16 @@ static int vu_queue_size_max(struct bh_transport *transport, uint16_t index, uin
 /* A region for all queues, before the first one starts. */
 static int start_inflight(struct bh_vu_frontend *frontend)
 {
-    const int result = bh_vu_frontend_inflight_get(frontend, frontend->queue_size_max);
+    int result = BH_OK;
 
-    return result == BH_OK ? bh_vu_frontend_inflight_set(frontend) : result;
+    if (!bh_vu_has(frontend, BH_VU_PROTOCOL_F_INFLIGHT_SHMFD)) {
+        return BH_OK;
+    }
+    if (frontend->inflight_fd < 0) {
+        result = bh_vu_frontend_inflight_get(frontend, frontend->queue_size_max);
+    }
+    return result == BH_OK && !frontend->inflight_told ? bh_vu_frontend_inflight_set(frontend)
+                                                       : result;
 }
 
 static int vu_queue_start(struct bh_transport *transport, uint16_t index,
@@ -217,12 +223,11 @@ static int vu_queue_start(struct bh_transport *transport, uint16_t index,
         return BH_STATE;
     }
     frontend->queues[index].areas = *areas;
-    if (bh_vu_has(frontend, BH_VU_PROTOCOL_F_INFLIGHT_SHMFD) && frontend->inflight_fd < 0) {
-        const int result = start_inflight(frontend);
 
-        if (result != BH_OK) {
-            return result;
-        }
+    const int result = start_inflight(frontend);
+
+    if (result != BH_OK) {
+        return result;
     }
     return bh_vu_frontend_queue_go(frontend, index, packed ? BH_VU_BASE_PACKED : BH_VU_BASE_SPLIT);
 }
@@ -279,7 +284,7 @@ static int vu_interrupts(struct bh_transport *transport, uint32_t *pending)
 
     *pending = 0;
     for (uint16_t i = 0; i < frontend->queue_count && result == BH_OK; i++) {
-        if (frontend->queues[i].started) {
+        if (frontend->queues[i].started && !frontend->queues[i].lent) {
             result = look_at_queue(frontend, &frontend->queues[i], pending);
         }
     }
@@ -336,11 +341,13 @@ int bh_vu_frontend_init(struct bh_vu_frontend *frontend, const struct bh_vu_fron
 void bh_vu_frontend_finish(struct bh_vu_frontend *frontend)
 {
     for (uint16_t i = 0; i < BH_VU_FRONTEND_QUEUES_MAX; i++) {
-        bh_vu_close(frontend, &frontend->queues[i].kick);
-        bh_vu_close(frontend, &frontend->queues[i].call);
-        bh_vu_close(frontend, &frontend->queues[i].error);
+        if (!frontend->queues[i].lent) {
+            bh_vu_fd_close(frontend, &frontend->queues[i].kick);
+            bh_vu_fd_close(frontend, &frontend->queues[i].call);
+            bh_vu_fd_close(frontend, &frontend->queues[i].error);
+        }
         frontend->queues[i].started = false;
     }
-    bh_vu_close(frontend, &frontend->inflight_fd);
+    bh_vu_inflight_return(frontend);
     frontend->broken = true;
 }

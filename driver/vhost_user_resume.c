@@ -26,10 +26,11 @@ int bh_vu_frontend_inflight_get(struct bh_vu_frontend *frontend, uint16_t queue_
         return result;
     }
     if (message.payload.inflight.mmap_size == 0u) {
-        bh_vu_close(frontend, &message.fds[0]);
+        bh_vu_fd_close(frontend, &message.fds[0]);
         return BH_PROTOCOL;
     }
-    bh_vu_close(frontend, &frontend->inflight_fd);
+    bh_vu_inflight_return(frontend);
+    frontend->inflight_lent = false;
     frontend->inflight = message.payload.inflight;
     frontend->inflight_fd = message.fds[0];
     return BH_OK;
@@ -48,7 +49,11 @@ int bh_vu_frontend_inflight_set(struct bh_vu_frontend *frontend)
     bh_vu_message_init(&message, BH_VU_SET_INFLIGHT_FD);
     message.header.size = sizeof(message.payload.inflight);
     message.payload.inflight = frontend->inflight;
-    return bh_vu_set_fd(frontend, &message, frontend->inflight_fd);
+
+    const int result = bh_vu_set_fd(frontend, &message, frontend->inflight_fd);
+
+    frontend->inflight_told = result == BH_OK;
+    return result;
 }
 
 /* ---- a successor ---- */
@@ -86,7 +91,7 @@ static int resume_queue(struct bh_vu_frontend *frontend, uint16_t index, uint32_
     if (result == BH_OK) {
         result = frontend->channel->event_signal(frontend->context, queue->kick);
     }
-    if (result == BH_OK) {
+    if (result == BH_OK && queue->call >= 0) {
         result = frontend->channel->event_signal(frontend->context, queue->call);
     }
     return result;

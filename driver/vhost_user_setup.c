@@ -55,7 +55,7 @@ static int greet_backend_line(struct bh_vu_frontend *frontend)
     }
     bh_vu_message_init(&message, BH_VU_SET_BACKEND_REQ_FD);
     result = bh_vu_set_fd(frontend, &message, fd);
-    bh_vu_close(frontend, &fd);
+    bh_vu_fd_close(frontend, &fd);
     frontend->backend_line = result == BH_OK;
     return result;
 }
@@ -67,6 +67,8 @@ int bh_vu_greet(struct bh_vu_frontend *frontend, uint16_t queue_count)
     frontend->broken = false;
     frontend->shared = false;
     frontend->backend_line = false;
+    frontend->strange = false;
+    frontend->inflight_told = false;
     frontend->protocol_features = 0;
     frontend->slots_max = BH_VU_REGIONS_MAX;
 
@@ -168,14 +170,22 @@ static int fresh_event(const struct bh_vu_frontend *frontend, int32_t *fd)
     return frontend->channel->event_consume(frontend->context, *fd, &signalled);
 }
 
-static int set_event(struct bh_vu_frontend *frontend, uint32_t request, uint16_t index, int32_t fd)
+/* What is lent is left alone: somebody may just have signalled it. */
+static int fresh_events(const struct bh_vu_frontend *frontend, struct bh_vu_frontend_queue *queue)
 {
-    struct bh_vu_message message;
+    if (queue->lent) {
+        return BH_OK;
+    }
 
-    bh_vu_message_init(&message, request);
-    message.header.size = sizeof(message.payload.u64);
-    message.payload.u64 = index;
-    return bh_vu_set_fd(frontend, &message, fd);
+    int result = fresh_event(frontend, &queue->kick);
+
+    if (result == BH_OK) {
+        result = fresh_event(frontend, &queue->call);
+    }
+    if (result == BH_OK) {
+        result = fresh_event(frontend, &queue->error);
+    }
+    return result;
 }
 
 static int set_address(struct bh_vu_frontend *frontend, uint16_t index,
@@ -206,13 +216,13 @@ static int go(struct bh_vu_frontend *frontend, uint16_t index, uint32_t base)
         result = set_address(frontend, index, &queue->areas);
     }
     if (result == BH_OK) {
-        result = set_event(frontend, BH_VU_SET_VRING_CALL, index, queue->call);
+        result = bh_vu_set_event(frontend, BH_VU_SET_VRING_CALL, index, queue->call);
     }
     if (result == BH_OK) {
-        result = set_event(frontend, BH_VU_SET_VRING_ERR, index, queue->error);
+        result = bh_vu_set_event(frontend, BH_VU_SET_VRING_ERR, index, queue->error);
     }
     if (result == BH_OK) {
-        result = set_event(frontend, BH_VU_SET_VRING_KICK, index, queue->kick);
+        result = bh_vu_set_event(frontend, BH_VU_SET_VRING_KICK, index, queue->kick);
     }
     if (result == BH_OK && (frontend->offered & BH_VU_F_PROTOCOL_FEATURES) != 0u) {
         result = bh_vu_set_state(frontend, BH_VU_SET_VRING_ENABLE, index, 1);
@@ -232,14 +242,8 @@ int bh_vu_frontend_queue_go(struct bh_vu_frontend *frontend, uint16_t index, uin
         return BH_STATE;
     }
 
-    int result = fresh_event(frontend, &queue->kick);
+    int result = fresh_events(frontend, queue);
 
-    if (result == BH_OK) {
-        result = fresh_event(frontend, &queue->call);
-    }
-    if (result == BH_OK) {
-        result = fresh_event(frontend, &queue->error);
-    }
     if (result == BH_OK) {
         result = go(frontend, index, base);
     }

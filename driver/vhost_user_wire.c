@@ -19,7 +19,7 @@ void bh_vu_message_init(struct bh_vu_message *message, uint32_t request)
     message->header.request = request;
 }
 
-void bh_vu_close(const struct bh_vu_frontend *frontend, int32_t *fd)
+void bh_vu_fd_close(const struct bh_vu_frontend *frontend, int32_t *fd)
 {
     if (*fd >= 0) {
         frontend->channel->close(frontend->context, *fd);
@@ -30,13 +30,14 @@ void bh_vu_close(const struct bh_vu_frontend *frontend, int32_t *fd)
 static void close_all(const struct bh_vu_frontend *frontend, struct bh_vu_message *message)
 {
     for (uint32_t i = 0; i < message->fd_count; i++) {
-        bh_vu_close(frontend, &message->fds[i]);
+        bh_vu_fd_close(frontend, &message->fds[i]);
     }
     message->fd_count = 0;
 }
 
-/* One request of the back end. Only the configuration change is known; a request that wants an answer
- * gets one in any case, since the back end may wait for it. */
+/* One request of the back end. Only the configuration change is known, and anything else noted for the
+ * owner, who may think it worth ending the back end; a request that wants an answer gets one in any
+ * case, since the back end may wait for it. */
 static int serve_one(struct bh_vu_frontend *frontend)
 {
     struct bh_vu_message message;
@@ -53,6 +54,9 @@ static int serve_one(struct bh_vu_frontend *frontend)
     if (known) {
         frontend->generation++;
         frontend->config_changed = true;
+    } else {
+        frontend->strange = true;
+        frontend->strange_request = message.header.request;
     }
     if ((message.header.flags & BH_VU_NEED_REPLY) != 0u) {
         const uint32_t request = message.header.request;

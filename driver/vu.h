@@ -34,8 +34,14 @@ int bh_vu_get_u64(struct bh_vu_frontend *frontend, uint32_t request, uint64_t *v
 /* Serves what the back end asked on its line, at most a fixed number of requests. */
 void bh_vu_backend_serve(struct bh_vu_frontend *frontend);
 
+/* Tells the back end an event of a queue (SET_VRING_KICK, CALL, ERR); -1: that there is none. */
+int bh_vu_set_event(struct bh_vu_frontend *frontend, uint32_t request, uint16_t index, int32_t fd);
+
+/* Lets go of an in-flight region that is the front end's own. */
+void bh_vu_inflight_return(struct bh_vu_frontend *frontend);
+
 /* Closes a descriptor if there is one. */
-void bh_vu_close(const struct bh_vu_frontend *frontend, int32_t *fd);
+void bh_vu_fd_close(const struct bh_vu_frontend *frontend, int32_t *fd);
 
 static inline bool bh_vu_has(const struct bh_vu_frontend *frontend, uint64_t protocol_feature)
 {

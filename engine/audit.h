@@ -16,10 +16,16 @@
  *   mode-changed   from, mode
  *   mode-refused   mode, why
  *   backend        guest, device, state, and of its state
- *                  started: program, pid, isolated, resource, rights, operations
+ *                  started: program, pid, isolated, resource, rights, operations, standby
  *                  ended: program, how
  *                  left out: type
  *   guest          guest, state, detail
+ *   gate           of a guest's gate: guest, state, and of its state
+ *                  started: pid, isolated
+ *                  ready, ended: how
+ *   device         something happened to a device: guest, device, reason (a word: those of the gate,
+ *                  gate.h, and guest-reset), text (the gate's, which is not believed), value (of
+ *                  `replaced`: the stall in microseconds; of the back-end-… ones: which instance)
  *   refused        requests that the policy does not allow, in the words of the back end, which is
  *                  not believed: guest, device, text, left_out (lines of it that had no room before)
  *   Who asked: {"pid": 100, "uid": 1000}, as the kernel says it; or {"signal": "SIGTERM"}.

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A back end: the process that implements one device of a guest. It gets one end of a connected
- * vhost-user socket, its resource, a pipe for what it prints, and nothing else.
+ * A back end: what implements one device of a guest. It is a process at a time, an instance, and
+ * another one takes over when that is over (supervisor_replace.c). An instance gets one end of a
+ * connected vhost-user socket, whose other end is the gate's, its resource in a description of its
+ * own, a pipe for what it prints, and nothing else.
  *
- * States:
- *   idle     -> running (bh_backend_start)
- *   running  -> ended (it was reaped: by itself, or after bh_backend_end or bh_backend_kill)
- *   ended    `status` is its exit code, or -signal.
+ * States of an instance:
+ *   idle     -> running (bh_instance_start)
+ *   running  -> idle (it was reaped: by itself, or after bh_instance_end or bh_instance_kill)
+ *
+ * A back end has two places for instances: one serves, and one may be started ahead.
  *
  * Thread: the loop's. Ownership: the structure is the caller's, and stays where it is.
  */
 #ifndef ENGINE_BACKEND_H
 #define ENGINE_BACKEND_H
 
+#include "bulkhead/gate_parent.h"
 #include "bulkhead/host_child.h"
 #include "bulkhead/host_filter.h"
 #include "bulkhead/host_notify.h"
@@ -53,7 +57,12 @@ struct bh_backend_parts {
     int up_fd;           /* where it tells how far it is; -1: nobody wants to know */
     uint32_t operations; /* that the policy allows in some mode */
     const int *port_fds; /* one for each port of a console, the first one's first */
+    bool standby;        /* it waits for its predecessor's end */
 };
+
+/* Whether the back end of a device type can be started ahead: it takes its resource only when the
+ * gate speaks to it. */
+bool bh_backend_stands_by(uint32_t type);
 
 /* The whole command line. BH_LIMIT: it is too long; BH_UNSUPPORTED: there is no program for this
  * type. */
@@ -80,56 +89,79 @@ bool bh_refusals_hear(struct bh_refusals *refusals, uint64_t now);
 /* ------------------------------------------------------------------------------------------------
  * life */
 
-struct bh_backend {
+struct bh_backend;
+
+struct bh_instance {
     struct bh_child child; /* first */
-    const struct bh_guest *guest;
-    const struct bh_device_definition *device;
+    struct bh_backend *backend;
     struct bh_source source; /* what it prints */
     struct bh_words words;
-    struct bh_open_resource resource;
-    struct bh_filter_writer filter; /* what it may do now; no page: it has no resource */
-    int front_fd;                   /* the engine's end of the socket, until it is handed over */
-    int back_fd;                    /* the back end's end */
-    struct bh_guest_terminal *terminals; /* a console's ports */
-    uint32_t terminal_count;
-    char program[32];
-    bool started;
-    bool ended;
-    int status;
-    struct bh_refusals refusals;
+    int line_fd;         /* the gate's end of its socket, until the gate has it; -1 */
     struct bh_watch up;  /* how far it is; fd -1: not started yet, or finished */
     uint32_t up_letters; /* that came */
-    struct bh_poller *poller;
-    /* It says BH_UP_SERVES, or BH_UP_DRIVER (the first time). */
-    void (*on_up)(void *context, struct bh_backend *backend, char letter);
-    /* It was reaped; its output is shown. */
-    void (*on_end)(void *context, struct bh_backend *backend);
-    /* It says that it refused a request. */
-    void (*on_refused)(void *context, struct bh_backend *backend, const char *text);
-    void *context;
+    bool runs;
+    bool serves;      /* it said BH_UP_SERVES */
+    bool mode_untold; /* its page has changed before that */
+    int status;       /* of the last that was here: exit code, or -signal */
 };
 
 struct bh_backend_setup {
     struct bh_poller *poller;
     struct bh_output *output;
     const char *daemons;
-    const char *label;
     uint32_t colour;
-    void (*on_end)(void *context, struct bh_backend *backend);
+    /* It says BH_UP_SERVES. */
+    void (*on_up)(void *context, struct bh_instance *instance);
+    /* It was reaped; its output is shown. */
+    void (*on_end)(void *context, struct bh_instance *instance);
+    /* It says that it refused a request. */
     void (*on_refused)(void *context, struct bh_backend *backend, const char *text);
-    void (*on_up)(void *context, struct bh_backend *backend, char letter);
     void *context;
 };
 
-/* Starts it with what `backend` holds (guest, device, resource, terminals), and makes its socket.
- * The copies of what it alone needs are closed. BH_OK, or the code of bh_child_start: the caller
- * says it. */
-int bh_backend_start(struct bh_backend *backend, const struct bh_backend_setup *setup);
+struct bh_backend {
+    const struct bh_guest *guest;
+    const struct bh_device_definition *device;
+    struct bh_backend_setup setup;
+    char label[BH_OUTPUT_LABEL_MAX];
+    char program[32];
+    struct bh_open_resource resource;
+    struct bh_filter_writer filter; /* what it may do now; no page: it has no resource */
+    int front_fd;                   /* the engine's end of its socket, until it is handed over */
+    struct bh_guest_terminal *terminals; /* a console's ports */
+    uint32_t terminal_count;
+    struct bh_refusals refusals;
+    struct bh_instance instances[2];
+    struct bh_instance *serving; /* the gate has it; NULL: none */
+    struct bh_instance *next;    /* the gate gets it next; NULL: none */
 
-/* It is running. */
-bool bh_backend_runs(const struct bh_backend *backend);
+    /* supervisor_replace.c */
+    uint32_t generation;   /* of the one that serves, as the gate counts; 0: none was given yet */
+    uint32_t replacements; /* so far */
+    uint64_t due;          /* when the next one may be given, in milliseconds */
+    uint64_t spare_due;    /* when one may be started ahead, in milliseconds */
+    bool wanted;           /* the gate waits for one */
+    bool greeted;          /* one has fitted */
+    bool given_up;
+    struct bh_restarts restarts;
+};
+
+/* Guest and device, and nothing else. */
+void bh_backend_init(struct bh_backend *backend, const struct bh_guest *guest,
+                     const struct bh_device_definition *device);
+
+/* Starts an instance in the free place with what `backend` holds (setup, resource, page, terminals),
+ * and makes it `next`. `standby`: it waits until the gate speaks to it. BH_OK, or an error of
+ * bh_resource_again or bh_child_start; BH_STATE: there is no place. */
+int bh_instance_start(struct bh_backend *backend, bool standby);
 
 /* Asks it to end; it drains what is in flight. */
+void bh_instance_end(struct bh_instance *instance);
+void bh_instance_kill(struct bh_instance *instance);
+
+/* An instance of it is running. */
+bool bh_backend_runs(const struct bh_backend *backend);
+/* Those that run. */
 void bh_backend_end(struct bh_backend *backend);
 void bh_backend_kill(struct bh_backend *backend);
 

@@ -148,11 +148,17 @@ static void console_arguments(const struct request *request)
 static const struct {
     const char *program;
     void (*arguments)(const struct request *request);
+    bool stands_by; /* it knows --standby */
 } types[BH_DEVICE_TYPES] = {
-    [BH_DEVICE_BLK] = {"bulkhead-blk", blk_arguments},
-    [BH_DEVICE_RNG] = {"bulkhead-rng", rng_arguments},
-    [BH_DEVICE_CONSOLE] = {"bulkhead-console", console_arguments},
+    [BH_DEVICE_BLK] = {"bulkhead-blk", blk_arguments, true},
+    [BH_DEVICE_RNG] = {"bulkhead-rng", rng_arguments, false},
+    [BH_DEVICE_CONSOLE] = {"bulkhead-console", console_arguments, false},
 };
+
+bool bh_backend_stands_by(uint32_t type)
+{
+    return types[type].stands_by;
+}
 
 /* ------------------------------------------------------------------------------------------------
  * all of it */
@@ -190,6 +196,9 @@ int bh_backend_command(struct bh_backend_command *command, const char *daemons,
     if (parts->up_fd >= 0) {
         add(command, "--up");
         add_made(command, "%d", add_fd(command, parts->up_fd));
+    }
+    if (parts->standby) {
+        add(command, "--standby");
     }
     types[type].arguments(&request);
     return command->error;

@@ -259,8 +259,9 @@ int bh_control_folder_take(struct bh_control_folder *folder, const char *name, c
         return result;
     }
     result = lock_sign(folder->lock_fd);
-    if (result == BH_OK && unlinkat(folder->folder_fd, BH_CONTROL_SOCKET, 0) != 0 &&
-        errno != ENOENT) {
+    if (result == BH_OK &&
+        ((unlinkat(folder->folder_fd, BH_CONTROL_SOCKET, 0) != 0 && errno != ENOENT) ||
+         (unlinkat(folder->folder_fd, BH_CONTROL_METRICS, 0) != 0 && errno != ENOENT))) {
         result = bh_control_error(errno);
     }
     if (result != BH_OK) {
@@ -273,6 +274,7 @@ void bh_control_folder_release(struct bh_control_folder *folder, const char *nam
 {
     /* The lock is let go last: a successor that has it finds nothing of ours. What cannot be
      * removed is a leftover, and taken over by the next one. */
+    (void)unlinkat(folder->folder_fd, BH_CONTROL_METRICS, 0);
     (void)unlinkat(folder->folder_fd, BH_CONTROL_SOCKET, 0);
     (void)unlinkat(folder->folder_fd, BH_CONTROL_LOCK, 0);
     (void)unlinkat(folder->runtime_fd, name, AT_REMOVEDIR);

@@ -14,8 +14,9 @@
 
 #include "bulkhead/error.h"
 
-#define BH_CONTROL_SOCKET "control"
-#define BH_CONTROL_LOCK   "lock"
+#define BH_CONTROL_SOCKET  "control"
+#define BH_CONTROL_METRICS "metrics"
+#define BH_CONTROL_LOCK    "lock"
 
 /* A platform's folder, taken: as long as lock_fd is open nobody else has it. */
 struct bh_control_folder {

@@ -43,6 +43,7 @@ struct bh_machine {
     bool expected; /* the end: nothing that follows is a failure */
     bool crashed;  /* the guest said so already */
     bool told_to_quit;
+    bool may_reset; /* the guest, by itself */
     void (*event)(void *context, const struct bh_machine_event *event);
     void *context;
 };
@@ -303,6 +304,7 @@ int bh_machine_create(struct bh_machine **machine, const struct bh_machine_setup
     }
     made->event = setup->event;
     made->context = setup->context;
+    made->may_reset = setup->layout->guest->on_reset.value == BH_ON_RESET_RESTART;
     int result = start(made, setup, &own);
     close_fd(own.control);
     close_fd(own.tree);
@@ -328,6 +330,23 @@ int bh_machine_create(struct bh_machine **machine, const struct bh_machine_setup
 int bh_machine_shut_down(struct bh_machine *machine)
 {
     return machine->state == RUNNING ? bh_qmp_send(&machine->qmp, "system_powerdown") : BH_STATE;
+}
+
+/* A guest that may not reset itself is reset by its supervisor all the same: what a reset means is
+ * decided when it is asked for. */
+int bh_machine_reset(struct bh_machine *machine)
+{
+    if (machine->state != RUNNING) {
+        return BH_STATE;
+    }
+    int result = bh_qmp_send_with(&machine->qmp, "set-action", "{\"reboot\": \"reset\"}");
+    if (result == BH_OK) {
+        result = bh_qmp_send(&machine->qmp, "system_reset");
+    }
+    if (result == BH_OK && !machine->may_reset) {
+        result = bh_qmp_send_with(&machine->qmp, "set-action", "{\"reboot\": \"shutdown\"}");
+    }
+    return result;
 }
 
 void bh_machine_end(struct bh_machine *machine)

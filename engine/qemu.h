@@ -14,7 +14,7 @@
 /* ------------------------------------------------------------------------------------------------
  * qemu_command.c, qemu_devices.c */
 
-#define BH_QEMU_ARGUMENTS_MAX 384u
+#define BH_QEMU_ARGUMENTS_MAX 512u
 
 /* Descriptors that only the engine makes. -1 each for a plan. */
 struct bh_qemu_fds {

@@ -161,7 +161,9 @@ static void add_machine(struct bh_qemu_command *command)
 void bh_qemu_region_name(const struct bh_layout *layout, uint32_t index, char name[BH_QEMU_FD_NAME])
 {
     const struct bh_layout_region *region = &layout->regions[index];
-    const char *kind = region->kind == BH_REGION_WINDOW ? "window" : "reserved";
+    const char *kind = region->kind == BH_REGION_RESERVED ? "reserved"
+                       : region->rings                    ? "rings"
+                                                          : "window";
     if (region->kind == BH_REGION_WINDOW || region->kind == BH_REGION_RESERVED) {
         (void)snprintf(name, BH_QEMU_FD_NAME, "%s-%s", kind,
                        layout->guest->devices[region->device].name.text);
@@ -182,8 +184,8 @@ static void add_region(struct bh_qemu_command *command, uint32_t index)
         bh_qemu_add(command, "memory-backend-ram,id=%s,size=%" PRIu64, name, region->size);
         return;
     }
-    bh_qemu_add_fd(command, command->as_plan ? -1 : command->setup->region_fds[index], "memory",
-                   name, fd);
+    bh_qemu_add_fd(command, command->as_plan ? -1 : command->setup->region_fds[index],
+                   region->rings ? "rings" : "memory", name, fd);
     bh_qemu_add(command,
                 "memory-backend-file,id=%s,size=%" PRIu64 ",mem-path=/proc/self/fd/%s,share=on",
                 name, region->size, fd);

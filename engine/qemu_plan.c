@@ -20,9 +20,9 @@ const struct bh_qemu_reason bh_qemu_reasons[BH_QEMU_GROUPS] = {
     [BH_QEMU_EMULATED] = {"emulated", "Where it has not."},
     [BH_QEMU_MEMORY] =
         {"memory",
-         "Private RAM has no descriptor anywhere. Each window is a memory file of its own, which "
-         "is "
-         "all that back ends can map; the nodes put one behind the other, as the layout says."},
+         "Private RAM has no descriptor anywhere. Each window is a memory file of its own, or two "
+         "where no back end may map its rings; the nodes put one behind the other, as the layout "
+         "says."},
     [BH_QEMU_BOOT] = {"boot",
                       "What the guest boots, where the layout says: QEMU's own way would choose "
                       "addresses by itself, and may choose one in a window."},
@@ -66,7 +66,11 @@ struct kind {
 
 static const struct kind kinds[] = {
     {"control", "stream socket", NULL, "QMP; the supervisor has the other end"},
-    {"memory", "memory file", "shrink grow", "memory of the guest that a back end maps too"},
+    {"memory", "memory file", "shrink grow",
+     "memory of the guest that the gate maps, and back ends as far as their isolation lets them"},
+    {"rings", "memory file", "shrink grow",
+     "the rings of a device: memory of the guest that the gate maps, and no back end but an open "
+     "one"},
     {"kernel", "file", NULL, "the kernel, open for reading"},
     {"initrd", "file", NULL, "the initial RAM disk, open for reading"},
     {"program", "file", NULL, "the program, open for reading"},
@@ -75,7 +79,7 @@ static const struct kind kinds[] = {
     {"start", "memory file", "shrink grow write",
      "the start code: what the file GUEST.start holds"},
     {"uart", "stream socket", NULL, "what the guest reads and writes with its UART"},
-    {"device", "stream socket", NULL, "vhost-user; the back end of the device has the other end"},
+    {"device", "stream socket", NULL, "vhost-user; the gate of the guest has the other end"},
 };
 
 static const char *boot_file(const struct bh_boot *boot, const char *kind)

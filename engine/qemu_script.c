@@ -101,7 +101,7 @@ static void put_head(FILE *to, const struct bh_machine_setup *setup)
     put_comment(to, "");
     put_comment(to,
                 "Every file, memory and socket is a descriptor that is open already; the variables "
-                "are their numbers. Back ends are started before, with the other ends and the "
+                "are their numbers. The gate is started before, with the other ends and the "
                 "same memory files.");
     (void)fputs("set -eu\n\n", to);
 }

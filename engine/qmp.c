@@ -71,13 +71,15 @@ static void answer_is_late(void *context)
 /* ------------------------------------------------------------------------------------------------
  * commands */
 
-static int send_command(struct bh_qmp *qmp, const char *command)
+static int send_command(struct bh_qmp *qmp, const char *command, const char *arguments)
 {
-    char line[128];
+    char line[192];
     if (qmp->pending_count == BH_QMP_PENDING_MAX) {
         return BH_LIMIT;
     }
-    int length = snprintf(line, sizeof(line), "{\"execute\": \"%s\"}\r\n", command);
+    int length =
+        snprintf(line, sizeof(line), "{\"execute\": \"%s\"%s%s}\r\n", command,
+                 arguments != NULL ? ", \"arguments\": " : "", arguments != NULL ? arguments : "");
     if (length < 0 || (size_t)length >= sizeof(line)) {
         return BH_INVALID;
     }
@@ -95,7 +97,12 @@ static int send_command(struct bh_qmp *qmp, const char *command)
 
 int bh_qmp_send(struct bh_qmp *qmp, const char *command)
 {
-    return qmp->state == BH_QMP_OPEN ? send_command(qmp, command) : BH_STATE;
+    return bh_qmp_send_with(qmp, command, NULL);
+}
+
+int bh_qmp_send_with(struct bh_qmp *qmp, const char *command, const char *arguments)
+{
+    return qmp->state == BH_QMP_OPEN ? send_command(qmp, command, arguments) : BH_STATE;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -109,7 +116,7 @@ static void take_greeting(struct bh_qmp *qmp, const json_t *message)
     }
     qmp->state = BH_QMP_CAPABILITIES;
     expect_answer(qmp);
-    if (send_command(qmp, NEGOTIATE) != BH_OK) {
+    if (send_command(qmp, NEGOTIATE, NULL) != BH_OK) {
         leave(qmp, BH_QMP_BROKEN, "it takes no command");
     }
 }

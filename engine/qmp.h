@@ -69,6 +69,8 @@ void bh_qmp_finish(struct bh_qmp *qmp);
  * or SHUT. BH_STATE: the conversation is not open; BH_LIMIT: too many answers are due; BH_GONE:
  * QEMU takes nothing more. */
 int bh_qmp_send(struct bh_qmp *qmp, const char *command);
+/* The same with arguments: an object as JSON text; NULL: none. */
+int bh_qmp_send_with(struct bh_qmp *qmp, const char *command, const char *arguments);
 
 /* Takes what QEMU has said before it ended: events follow at once. */
 void bh_qmp_drain(struct bh_qmp *qmp);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 #define SECTOR_BYTES  512u
 #define LOCK_WAIT_MS  500u /* what was killed lets go of its locks within this time */
 #define LOCK_PAUSE_MS 20u
+#define OWN_PATH      32u
 
 struct attempt;
 
@@ -34,7 +36,8 @@ struct kind {
     /* Whether what is at the path may be opened. BH_OK, or an error, said. */
     int (*check)(const struct attempt *attempt, const struct stat *status);
     /* Whether what was opened is fit for use; NULL: it is. */
-    int (*check_open)(const struct attempt *attempt, int fd, const struct stat *status);
+    int (*check_open)(const struct attempt *attempt, int fd, const struct stat *status,
+                      struct bh_open_resource *resource);
 };
 
 /* What is being opened, for the messages. */
@@ -162,7 +165,8 @@ static int check_lock(const struct attempt *attempt, int fd)
     return BH_STATE;
 }
 
-static int disk_check_open(const struct attempt *attempt, int fd, const struct stat *status)
+static int disk_check_open(const struct attempt *attempt, int fd, const struct stat *status,
+                           struct bh_open_resource *resource)
 {
     uint64_t bytes = (uint64_t)status->st_size;
     if (S_ISBLK(status->st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) != 0) {
@@ -176,6 +180,7 @@ static int disk_check_open(const struct attempt *attempt, int fd, const struct s
                            attempt->path, attempt->path, attempt->path);
         return BH_INVALID;
     }
+    resource->bytes = bytes;
     return check_lock(attempt, fd);
 }
 
@@ -229,6 +234,20 @@ static const struct kind kinds[BH_RESOURCE_TYPES] = {
     [BH_RESOURCE_ENTROPY] = {source_path, source_missing, source_check, NULL},
 };
 
+/* The path that the kernel has for an open descriptor: what is at the definition's path by now may be
+ * something else. */
+static void own_path(int fd, char *path, size_t size)
+{
+    (void)snprintf(path, size, "/proc/self/fd/%d", fd);
+}
+
+static int open_handle(int fd)
+{
+    char path[OWN_PATH];
+    own_path(fd, path, sizeof(path));
+    return open(path, O_PATH | O_CLOEXEC);
+}
+
 /* The kind is checked before and after: opening a pipe or a tape has effects. */
 static int open_checked(const struct attempt *attempt, struct bh_open_resource *resource)
 {
@@ -251,7 +270,11 @@ static int open_checked(const struct attempt *attempt, struct bh_open_resource *
         result = attempt->kind->check(attempt, &status);
     }
     if (result == BH_OK && attempt->kind->check_open != NULL) {
-        result = attempt->kind->check_open(attempt, fd, &status);
+        result = attempt->kind->check_open(attempt, fd, &status, resource);
+    }
+    if (result == BH_OK) {
+        resource->handle = open_handle(fd);
+        result = resource->handle >= 0 ? BH_OK : refuse_errno(attempt, errno);
     }
     if (result != BH_OK) {
         (void)close(fd);
@@ -269,7 +292,8 @@ int bh_resource_open(struct bh_open_resource *resource, const struct bh_platform
 {
     char path[PATH_MAX];
     const struct bh_resource *uses = device->uses;
-    *resource = (struct bh_open_resource){.fd = -1, .device = device, .guest = guest->name.text};
+    *resource = (struct bh_open_resource){
+        .fd = -1, .handle = -1, .device = device, .guest = guest->name.text};
     if (uses == NULL || kinds[uses->type.value].path == NULL) {
         return BH_OK;
     }
@@ -299,6 +323,15 @@ static bool is_disk(const struct bh_open_resource *resource)
     return resource->fd >= 0 && resource->device->uses->type.value == BH_RESOURCE_DISK;
 }
 
+int bh_resource_again(struct bh_open_resource *resource)
+{
+    char path[OWN_PATH];
+    bool writable = (resource->rights & BH_RIGHT_WRITE) != 0u;
+    own_path(resource->handle, path, sizeof(path));
+    resource->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
+    return resource->fd >= 0 ? BH_OK : bh_error_from_errno(errno);
+}
+
 bool bh_resource_clash(const struct bh_open_resource *a, const struct bh_open_resource *b)
 {
     return is_disk(a) && is_disk(b) && a->device_number == b->device_number &&
@@ -320,5 +353,14 @@ void bh_resource_close(struct bh_open_resource *resource)
     if (resource->fd >= 0) {
         (void)close(resource->fd);
         resource->fd = -1;
+    }
+}
+
+void bh_resource_finish(struct bh_open_resource *resource)
+{
+    bh_resource_close(resource);
+    if (resource->handle >= 0) {
+        (void)close(resource->handle);
+        resource->handle = -1;
     }
 }

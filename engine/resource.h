@@ -22,11 +22,13 @@
 #include "bulkhead/platform_policy.h"
 
 struct bh_open_resource {
-    int fd; /* -1: none is needed */
+    int fd;     /* -1: none is needed, or it was handed over */
+    int handle; /* by which it is opened again; -1: none is needed */
     const struct bh_device_definition *device;
     const char *guest;
     uint32_t operations; /* that the policy allows in any mode */
     uint32_t rights;     /* BH_RIGHT_*: what they need */
+    uint64_t bytes;      /* of a disk */
     dev_t device_number;
     ino_t inode;
 };
@@ -44,6 +46,12 @@ bool bh_resource_clash(const struct bh_open_resource *a, const struct bh_open_re
 void bh_resource_clash_say(const struct bh_open_resource *a, const struct bh_open_resource *b,
                            struct bh_diagnostics *diagnostics);
 
+/* Opens it once more, the same thing with the same rights, in a description of its own: locks and
+ * I/O of whoever has another one are not shared. BH_OK and `fd`; or what the kernel says. */
+int bh_resource_again(struct bh_open_resource *resource);
+
+/* The descriptor was handed over: it can be opened again. */
 void bh_resource_close(struct bh_open_resource *resource);
+void bh_resource_finish(struct bh_open_resource *resource);
 
 #endif

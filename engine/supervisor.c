@@ -64,9 +64,11 @@ static void for_each_source(struct bh_supervisor *supervisor, void (*call)(struc
         }
         call(&guest->uart.source);
         call(&guest->engine_source);
+        call(&guest->gate.source);
         for (uint32_t d = 0; d < guest->guest->device_count; d++) {
             struct bh_backend *backend = &guest->backends[d];
-            call(&backend->source);
+            call(&backend->instances[0].source);
+            call(&backend->instances[1].source);
             for (uint32_t t = 0; t < backend->terminal_count; t++) {
                 call(&backend->terminals[t].source);
             }
@@ -162,9 +164,11 @@ static void tick_expired(void *context)
         struct bh_supervised *guest = &supervisor->guests[g];
         bh_guest_terminal_tick(&guest->uart);
         bh_source_tick(&guest->engine_source);
+        bh_source_tick(&guest->gate.source);
         for (uint32_t d = 0; d < guest->guest->device_count; d++) {
             struct bh_backend *backend = &guest->backends[d];
-            bh_source_tick(&backend->source);
+            bh_source_tick(&backend->instances[0].source);
+            bh_source_tick(&backend->instances[1].source);
             for (uint32_t t = 0; t < backend->terminal_count; t++) {
                 bh_guest_terminal_tick(&backend->terminals[t]);
             }
@@ -264,6 +268,7 @@ static void close_own(struct bh_supervisor *supervisor)
     for (uint32_t i = 0; supervisor->guests != NULL && i < supervisor->platform->guest_count; i++) {
         bh_supervised_finish(&supervisor->guests[i]);
     }
+    bh_metrics_close(supervisor->metrics);
     bh_control_close(supervisor->control);
     bh_notify_finish(&supervisor->notify);
     if (supervisor->signals_made) {
@@ -282,6 +287,19 @@ static void close_own(struct bh_supervisor *supervisor)
         bh_loop_finish(&supervisor->loop);
     }
     free(supervisor->guests);
+}
+
+static int open_metrics(struct bh_supervisor *supervisor, const char *folder)
+{
+    int result = bh_metrics_open(&supervisor->metrics, &supervisor->loop.poller, folder,
+                                 bh_supervisor_numbers, supervisor);
+    if (result != BH_OK) {
+        bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "runtime-folder",
+                           supervisor->platform->name.at,
+                           "the socket %s/metrics cannot be made: %s\n%s", folder,
+                           bh_error_name(result), bh_control_advice(result));
+    }
+    return result;
 }
 
 /* The platform's name: one run at a time has it. */
@@ -303,6 +321,8 @@ static int open_control(struct bh_supervisor *supervisor)
         bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "runtime-folder",
                            platform->name.at, "the folder %s cannot be used: %s\n%s", folder,
                            bh_error_name(result), bh_control_advice(result));
+    } else {
+        result = open_metrics(supervisor, folder);
     }
     return result;
 }

@@ -5,7 +5,7 @@
  * States of a supervised guest (what `status` shows):
  *   waiting   its turn has not come (supervisor_order.c).
  *             -> starting, stopped (a stop was asked for), failed (it never comes)
- *   starting  its back ends are started, then its engine.
+ *   starting  its gate and its back ends are started, and once the gate is ready its engine.
  *             -> running (the guest executes), stopping, failed
  *   running   from some point on it is `ready`, for good.
  *             -> stopping (a stop was asked for), stopped (it powered itself off), failed
@@ -14,12 +14,10 @@
  *             -> stopped (it powered itself off), failed (its time is over)
  *   stopped   it shut down in order, or was never started.
  *   failed    `failure` says who failed, `detail` how.
- * Whatever the state: once the engine is reaped its back ends are ended, and once these are reaped
- * the guest is `settled`. The first failure of a guest is the one that counts: what follows from it
- * is no news.
- *
- * A back end that ends in order while its guest runs may have seen its front end go: an engine that
- * dies closes its sockets before it can be reaped. So the verdict waits for DOUBT_USECS.
+ * Whatever the state: once the engine is reaped its gate and its back ends are ended, and once these are
+ * reaped the guest is `settled`. The first failure of a guest is the one that counts: what follows from
+ * it is no news. A back end or a gate that is over while the engine runs is no failure: another one takes
+ * over (supervisor_replace.c, supervisor_gate.c).
  */
 #ifndef ENGINE_SUPERVISOR_H
 #define ENGINE_SUPERVISOR_H
@@ -31,6 +29,7 @@
 #include "bulkhead/engine_supervisor.h"
 #include "bulkhead/host_loop.h"
 #include "bulkhead/host_notify.h"
+#include "metrics.h"
 #include "order.h"
 #include "terminal.h"
 #include "timeline.h"
@@ -51,6 +50,19 @@ enum bh_supervised_state {
 
 struct bh_supervisor;
 
+/* supervisor_gate.c */
+struct bh_supervised_gate {
+    struct bh_child child;         /* first; `context` is the guest */
+    struct bh_gate_parent *parent; /* NULL: no device needs a gate */
+    struct bh_source source;       /* what it prints */
+    struct bh_words words;
+    bool runs;
+    bool ready;        /* it reads messages */
+    uint64_t due;      /* when another one may be started, in milliseconds */
+    uint32_t restarts; /* so far */
+    struct bh_restarts allowed;
+};
+
 struct bh_supervised {
     struct bh_supervisor *supervisor;
     const struct bh_guest *guest;
@@ -59,8 +71,8 @@ struct bh_supervised {
     enum bh_run_exit failure;
     char detail[BH_DETAIL_BYTES];
     const char *advice; /* what to do about the failure */
-    const struct bh_backend
-        *failed_backend; /* whose words explain it; NULL: the guest's, or the engine's */
+    const struct bh_words
+        *failed_words; /* of a back end or gate, which explain it; NULL: none do */
     bool settled;
     bool timers_made;
     uint64_t turn;  /* when its turn came, in milliseconds of the monotonic clock */
@@ -76,8 +88,9 @@ struct bh_supervised {
     struct bh_window windows[BH_REGIONS_MAX]; /* of each region; size 0: private */
     struct bh_backend *backends;              /* one for each device */
 
-    bool let_go;      /* its engine has taken up its devices: every back end serves */
-    bool mode_untold; /* the mode changed before that */
+    struct bh_supervised_gate gate;
+    bool engine_waits;     /* for the gate to be ready */
+    struct bh_timer again; /* a back end or a gate is due */
 
     struct bh_guest_terminal uart;
     struct bh_words words;
@@ -90,8 +103,6 @@ struct bh_supervised {
     struct bh_timer
         deadline;        /* stopping: ask again, or it is over; later: back ends to be killed */
     uint64_t stop_until; /* milliseconds of the monotonic clock */
-    struct bh_timer doubt;
-    const struct bh_backend *doubtful; /* ended in order; whose end came first is not known */
     struct bh_task settle;
 };
 
@@ -110,6 +121,7 @@ struct bh_supervisor {
     bool timers_made;
     bool tick_armed;
     struct bh_control *control;
+    struct bh_metrics *metrics;
     char why[BH_WHY_BYTES]; /* an answer of the control */
     struct bh_audit audit;
     uint32_t mode; /* in platform->modes */
@@ -161,10 +173,7 @@ void bh_supervised_label(const struct bh_supervised *guest, const char *device, 
 int bh_supervised_make_timers(struct bh_supervised *guest);
 void bh_supervised_finish_timers(struct bh_supervised *guest);
 
-/* As bh_backend_setup.on_end; the context is the guest. */
-void bh_supervised_backend_ended(void *context, struct bh_backend *backend);
-
-/* Starts its engine. A failure is the guest's failure. */
+/* Starts its engine, at once or as soon as its gate is ready. A failure is the guest's failure. */
 void bh_supervised_start_engine(struct bh_supervised *guest);
 
 /* Asks it to shut down, and sees to it that it ends. */
@@ -181,15 +190,62 @@ void bh_supervised_fail_start(struct bh_supervised *guest, enum bh_run_exit fail
                               const char *advice, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* It failed while it ran, and its engine ends. */
+void bh_supervised_fail(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+void bh_supervised_fail_backend(struct bh_supervised *guest, const struct bh_instance *instance);
+
 bool bh_supervised_has_kvm(const struct bh_supervised *guest);
 const char *bh_supervised_state_name(const struct bh_supervised *guest);
 
 /* ------------------------------------------------------------------------------------------------
  * supervisor_backends.c */
 
-/* Starts its back ends. BH_OK; an error is in the diagnostics, or once the run is under way the
- * guest's failure. */
+/* Starts its gate and its back ends. BH_OK; an error is in the diagnostics, or once the run is under
+ * way the guest's failure. */
 int bh_supervised_start_backends(struct bh_supervised *guest);
+
+/* Starts an instance of a back end, its next one. An error is the caller's to say. */
+int bh_supervised_start_instance(struct bh_supervised *guest, struct bh_backend *backend,
+                                 bool standby);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_gate.c */
+
+/* Makes what its gate is started with, and the engine's connections to it. BH_OK, BH_LIMIT,
+ * BH_NO_MEMORY. */
+int bh_supervised_make_gate(struct bh_supervised *guest);
+/* Its devices' limits are those of the mode that holds. */
+void bh_supervised_write_limits(struct bh_supervised *guest);
+
+int bh_supervised_start_gate(struct bh_supervised *guest);
+/* Starts another one, if the one before is over and its back ends are reaped. */
+void bh_supervised_restart_gate(struct bh_supervised *guest);
+/* It reads messages, or none is needed. */
+bool bh_supervised_gate_serves(const struct bh_supervised *guest);
+void bh_supervised_end_gate(struct bh_supervised *guest);
+void bh_supervised_finish_gate(struct bh_supervised *guest);
+
+/* ------------------------------------------------------------------------------------------------
+ * supervisor_replace.c */
+
+/* It was started, and its engine has not ended: what is over is replaced. */
+bool bh_supervised_is_kept(const struct bh_supervised *guest);
+
+/* Something has changed: gives its gate the back ends that it waits for, as far as they are due. */
+void bh_supervised_go_on(struct bh_supervised *guest);
+void bh_supervised_again(void *context); /* the same, for a timer */
+
+/* What the gate says: `generation` is over, fits; the guest broke the protocol of the device. */
+void bh_supervised_backend_over(struct bh_supervised *guest, struct bh_backend *backend,
+                                uint32_t generation, uint32_t reason, const char *text);
+void bh_supervised_backend_greeted(struct bh_supervised *guest, struct bh_backend *backend,
+                                   uint32_t generation);
+void bh_supervised_violated(struct bh_supervised *guest, const struct bh_backend *backend,
+                            const char *text);
+
+/* As bh_backend_setup.on_end; the context is the guest. */
+void bh_supervised_backend_ended(void *context, struct bh_instance *instance);
 
 /* ------------------------------------------------------------------------------------------------
  * supervisor_order.c: whose turn it is, and who is ready */
@@ -206,8 +262,8 @@ void bh_supervisor_order_finish(struct bh_supervisor *supervisor);
 void bh_supervised_has_run(struct bh_supervised *guest);
 /* What makes it ready was seen. The context is the guest. */
 void bh_supervised_sign_seen(void *context);
-/* As bh_backend_setup.on_up; the context is the guest. */
-void bh_supervised_backend_came(void *context, struct bh_backend *backend, char letter);
+/* The guest's driver of the device is up. */
+void bh_supervised_driver_up(struct bh_supervised *guest, const struct bh_backend *backend);
 
 /* What there is to say about its state; in `text` or the guest. */
 const char *bh_supervised_detail(const struct bh_supervised *guest, char text[BH_DETAIL_BYTES]);
@@ -243,7 +299,7 @@ json_t *bh_supervisor_mode_names(const struct bh_supervisor *supervisor);
  * ranges; or as bh_filter_create. */
 int bh_supervised_make_page(struct bh_supervised *guest, struct bh_backend *backend);
 
-/* Tells its back ends that their pages have changed; later, if it is starting. */
+/* Tells its back ends that their pages have changed; one that does not serve yet, when it does. */
 void bh_supervised_tell_mode(struct bh_supervised *guest);
 
 /* As bh_control_handlers.mode. */
@@ -261,18 +317,32 @@ void bh_supervisor_audit_close(struct bh_supervisor *supervisor, enum bh_run_exi
 void bh_supervised_audit_state(const struct bh_supervised *guest);
 void bh_supervised_audit_ready(const struct bh_supervised *guest);
 void bh_supervised_audit_started(const struct bh_supervised *guest,
-                                 const struct bh_backend *backend);
+                                 const struct bh_instance *instance, bool standby);
 void bh_supervised_audit_left_out(const struct bh_supervised *guest,
                                   const struct bh_device_definition *device);
-void bh_supervised_audit_ended(const struct bh_supervised *guest, const struct bh_backend *backend);
+void bh_supervised_audit_ended(const struct bh_supervised *guest,
+                               const struct bh_instance *instance);
 void bh_supervised_audit_refused(const struct bh_supervised *guest,
                                  const struct bh_backend *backend, const char *text);
+
+void bh_supervised_audit_gate_started(const struct bh_supervised *guest);
+void bh_supervised_audit_gate_state(const struct bh_supervised *guest, const char *state,
+                                    const char *how);
+/* What the gate says of a device: enum bh_gate_reason. */
+void bh_supervised_audit_gate(const struct bh_supervised *guest, const struct bh_backend *backend,
+                              uint32_t reason, const char *text, uint64_t number);
+/* What follows from it, for the definition's reason. */
+void bh_supervised_audit_device(const struct bh_supervised *guest,
+                                const struct bh_device_definition *device, const char *reason,
+                                const char *text);
 
 /* ------------------------------------------------------------------------------------------------
  * supervisor_control.c, supervisor_status.c: what the control socket asks for */
 
 extern const struct bh_control_handlers bh_supervisor_handlers;
 char *bh_supervisor_status(void *context, const char *guest, const char **why);
+/* As bh_metrics_open takes it; the context is the supervisor. */
+char *bh_supervisor_numbers(void *context);
 
 /* By name; NULL: there is none, and *why says what to do. */
 struct bh_supervised *bh_supervisor_guest(struct bh_supervisor *supervisor, const char *name,

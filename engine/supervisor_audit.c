@@ -92,20 +92,21 @@ static const char *rights_text(uint32_t rights)
 }
 
 void bh_supervised_audit_started(const struct bh_supervised *guest,
-                                 const struct bh_backend *backend)
+                                 const struct bh_instance *instance, bool standby)
 {
+    const struct bh_backend *backend = instance->backend;
     char operations[OPERATIONS_TEXT] = "";
     const struct bh_resource *uses = backend->device->uses;
     if (uses != NULL) {
         bh_operations_text(uses->type.value, backend->resource.operations, operations,
                            sizeof(operations));
     }
-    bh_audit_add(&guest->supervisor->audit, "backend",
-                 "{s:s, s:s, s:s, s:s, s:i, s:b, s:s?, s:s, s:s}", "guest", guest->guest->name.text,
-                 "device", backend->device->name.text, "state", "started", "program",
-                 backend->program, "pid", (int)backend->child.pid, "isolated",
-                 backend->child.isolated, "resource", uses != NULL ? uses->name.text : NULL,
-                 "rights", rights_text(backend->resource.rights), "operations", operations);
+    bh_audit_add(
+        &guest->supervisor->audit, "backend", "{s:s, s:s, s:s, s:s, s:i, s:b, s:s?, s:s, s:s, s:b}",
+        "guest", guest->guest->name.text, "device", backend->device->name.text, "state", "started",
+        "program", backend->program, "pid", (int)instance->child.pid, "isolated",
+        instance->child.isolated, "resource", uses != NULL ? uses->name.text : NULL, "rights",
+        rights_text(backend->resource.rights), "operations", operations, "standby", standby);
 }
 
 void bh_supervised_audit_left_out(const struct bh_supervised *guest,
@@ -116,10 +117,12 @@ void bh_supervised_audit_left_out(const struct bh_supervised *guest,
                  bh_device_type_name(device->type.value));
 }
 
-void bh_supervised_audit_ended(const struct bh_supervised *guest, const struct bh_backend *backend)
+void bh_supervised_audit_ended(const struct bh_supervised *guest,
+                               const struct bh_instance *instance)
 {
     char how[STATUS_TEXT];
-    bh_backend_status_text(backend->status, how, sizeof(how));
+    const struct bh_backend *backend = instance->backend;
+    bh_backend_status_text(instance->status, how, sizeof(how));
     bh_audit_add(&guest->supervisor->audit, "backend", "{s:s, s:s, s:s, s:s, s:s}", "guest",
                  guest->guest->name.text, "device", backend->device->name.text, "state", "ended",
                  "program", backend->program, "how", how);
@@ -132,4 +135,40 @@ void bh_supervised_audit_refused(const struct bh_supervised *guest,
     bh_audit_add(&guest->supervisor->audit, "refused", "{s:s, s:s, s:o, s:I}", "guest",
                  guest->guest->name.text, "device", backend->device->name.text, "text",
                  bh_audit_text(text), "left_out", (json_int_t)backend->refusals.left_out);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * gates */
+
+void bh_supervised_audit_gate_started(const struct bh_supervised *guest)
+{
+    bh_audit_add(&guest->supervisor->audit, "gate", "{s:s, s:s, s:i, s:b}", "guest",
+                 guest->guest->name.text, "state", "started", "pid", (int)guest->gate.child.pid,
+                 "isolated", guest->gate.child.isolated);
+}
+
+void bh_supervised_audit_gate_state(const struct bh_supervised *guest, const char *state,
+                                    const char *how)
+{
+    bh_audit_add(&guest->supervisor->audit, "gate", "{s:s, s:s, s:s}", "guest",
+                 guest->guest->name.text, "state", state, "how", how);
+}
+
+void bh_supervised_audit_gate(const struct bh_supervised *guest, const struct bh_backend *backend,
+                              uint32_t reason, const char *text, uint64_t number)
+{
+    /* A number of its own may be anything; JSON knows no unsigned ones. */
+    json_int_t shown = number <= INT64_MAX ? (json_int_t)number : INT64_MAX;
+    bh_audit_add(&guest->supervisor->audit, "device", "{s:s, s:s, s:s, s:o, s:I}", "guest",
+                 guest->guest->name.text, "device", backend->device->name.text, "reason",
+                 bh_gate_reason_name(reason), "text", bh_audit_text(text), "value", shown);
+}
+
+void bh_supervised_audit_device(const struct bh_supervised *guest,
+                                const struct bh_device_definition *device, const char *reason,
+                                const char *text)
+{
+    bh_audit_add(&guest->supervisor->audit, "device", "{s:s, s:s, s:s, s:o, s:I}", "guest",
+                 guest->guest->name.text, "device", device->name.text, "reason", reason, "text",
+                 bh_audit_text(text), "value", (json_int_t)0);
 }

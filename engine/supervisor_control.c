@@ -155,8 +155,8 @@ static void resize_asked(void *context, uint32_t number, uint16_t rows, uint16_t
     }
     struct bh_backend *backend = &guest->backends[device];
     if (bh_guest_terminal_resize(&backend->terminals[number & PART_MASK], rows, columns) &&
-        bh_backend_runs(backend)) {
-        bh_child_signal(&backend->child, SIGWINCH);
+        backend->serving != NULL && backend->serving->serves) {
+        bh_child_signal(&backend->serving->child, SIGWINCH);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of one guest: its back ends, its engine, what happens to them and what follows from it
+ * The life of one guest: its engine, what happens to them and what follows from it
  * (the states stand in supervisor.h).
  */
 #include <fcntl.h>
@@ -14,7 +14,6 @@
 #include "bulkhead/error.h"
 #include "supervisor.h"
 
-#define DOUBT_USECS    500000u
 #define ASK_AGAIN_MS   2000u
 #define DRAIN_USECS    3000000u /* that back ends have, to end in order */
 #define USECS_PER_MSEC 1000u
@@ -56,9 +55,6 @@ static void enter(struct bh_supervised *guest, enum bh_supervised_state state)
 /* ------------------------------------------------------------------------------------------------
  * failure and end */
 
-static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
-                 const char *format, ...) __attribute__((format(printf, 4, 5)));
-
 /* What comes after the end, or the first failure, follows from it. */
 __attribute__((format(printf, 4, 0))) static void fail_with(struct bh_supervised *guest,
                                                             enum bh_run_exit failure,
@@ -78,8 +74,9 @@ __attribute__((format(printf, 4, 0))) static void fail_with(struct bh_supervised
     }
 }
 
-static void fail(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
-                 const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void fail(struct bh_supervised *guest,
+                                                       enum bh_run_exit failure, const char *advice,
+                                                       const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -94,8 +91,37 @@ static void end_engine(struct bh_supervised *guest)
     }
 }
 
+void bh_supervised_fail(struct bh_supervised *guest, enum bh_run_exit failure, const char *advice,
+                        const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail_with(guest, failure, advice, format, arguments);
+    va_end(arguments);
+    end_engine(guest);
+    if (guest->machine == NULL) {
+        bh_supervised_abandon(guest); /* its engine was not started yet */
+    }
+}
+
+void bh_supervised_fail_backend(struct bh_supervised *guest, const struct bh_instance *instance)
+{
+    char how[64];
+    const struct bh_backend *backend = instance->backend;
+    bh_backend_status_text(instance->status, how, sizeof(how));
+    /* What was killed had no time to say anything about it. */
+    guest->failed_words = instance->status != -SIGKILL ? &instance->words : NULL;
+    bh_supervised_fail(guest, BH_RUN_BACKEND, advice_backend,
+                       "the back end of its device %s (%s) ended by itself: %s",
+                       backend->device->name.text, backend->program, how);
+}
+
+/* Its gate is one of them. */
 static bool any_backend_runs(const struct bh_supervised *guest)
 {
+    if (guest->gate.runs) {
+        return true;
+    }
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
         if (bh_backend_runs(&guest->backends[i])) {
             return true;
@@ -110,6 +136,8 @@ static void end_backends(struct bh_supervised *guest)
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
         bh_backend_end(&guest->backends[i]);
     }
+    bh_supervised_end_gate(guest);
+    bh_timer_arm(&guest->again, 0, 0);
     bh_timer_arm(&guest->deadline, DRAIN_USECS, 0);
     guest->supervisor->loop.poller.ops->post(&guest->supervisor->loop.poller, &guest->settle);
 }
@@ -119,16 +147,12 @@ static void say_end(const struct bh_supervised *guest)
 {
     struct bh_output *output = &guest->supervisor->output;
     const char *name = guest->guest->name.text;
-    const struct bh_words *words = &guest->words;
+    const struct bh_words *words = guest->failure == BH_RUN_ENGINE    ? &guest->engine_words
+                                   : guest->failure == BH_RUN_BACKEND ? guest->failed_words
+                                                                      : &guest->words;
     if (guest->state == BH_SUPERVISED_STOPPED) {
         bh_output_say(output, "%s: %s", name, guest->detail);
         return;
-    }
-    if (guest->failed_backend != NULL) {
-        /* What was killed had no time to say anything about it. */
-        words = guest->failed_backend->status != -SIGKILL ? &guest->failed_backend->words : NULL;
-    } else if (guest->failure == BH_RUN_ENGINE) {
-        words = &guest->engine_words;
     }
     bh_output_say(output, "error: %s: %s", name, guest->detail);
     const char *said = words != NULL ? bh_words_said(words) : NULL;
@@ -147,7 +171,7 @@ static void settle(struct bh_task *task)
     }
     guest->settled = true;
     bh_timer_arm(&guest->deadline, 0, 0);
-    bh_timer_arm(&guest->doubt, 0, 0);
+    bh_timer_arm(&guest->again, 0, 0);
     bh_source_finish(&guest->engine_source);
     bh_guest_terminal_finish(&guest->uart);
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
@@ -162,48 +186,6 @@ static void settle(struct bh_task *task)
         say_end(guest);
     }
     bh_supervisor_progress(guest->supervisor);
-}
-
-/* ------------------------------------------------------------------------------------------------
- * back ends */
-
-static void backend_failed(struct bh_supervised *guest, const struct bh_backend *backend)
-{
-    char how[64];
-    if (is_over(guest)) {
-        return;
-    }
-    bh_backend_status_text(backend->status, how, sizeof(how));
-    guest->failed_backend = backend;
-    fail(guest, BH_RUN_BACKEND, advice_backend,
-         "the back end of its device %s (%s) ended by itself: %s", backend->device->name.text,
-         backend->program, how);
-    end_engine(guest);
-}
-
-static void doubt_expired(void *context)
-{
-    struct bh_supervised *guest = context;
-    if (guest->doubtful != NULL && !guest->machine_ended) {
-        backend_failed(guest, guest->doubtful);
-    }
-}
-
-void bh_supervised_backend_ended(void *context, struct bh_backend *backend)
-{
-    struct bh_supervised *guest = context;
-    struct bh_poller *poller = &guest->supervisor->loop.poller;
-    bh_supervised_audit_ended(guest, backend);
-    bh_timeline_device(guest->supervisor->timeline, guest->guest, backend->device, BH_DEVICE_ENDS);
-    if (!is_over(guest) && !guest->machine_ended) {
-        if (backend->status == 0 && guest->machine != NULL) {
-            guest->doubtful = guest->doubtful != NULL ? guest->doubtful : backend;
-            bh_timer_arm(&guest->doubt, DOUBT_USECS, 0);
-        } else {
-            backend_failed(guest, backend);
-        }
-    }
-    poller->ops->post(poller, &guest->settle);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -228,10 +210,6 @@ static void now_running(struct bh_supervised *guest)
 {
     const char *name = guest->guest->name.text;
     uint32_t devices = device_count(guest->guest);
-    guest->let_go = true;
-    if (guest->mode_untold) {
-        bh_supervised_tell_mode(guest);
-    }
     if (guest->state == BH_SUPERVISED_STOPPING) {
         (void)bh_machine_shut_down(guest->machine);
         return;
@@ -347,7 +325,7 @@ static int open_engine_output(struct bh_supervised *guest)
     return ends[1];
 }
 
-void bh_supervised_start_engine(struct bh_supervised *guest)
+static void start_engine(struct bh_supervised *guest)
 {
     int region_fds[BH_REGIONS_MAX];
     int device_fds[BH_DEVICES_MAX];
@@ -390,6 +368,14 @@ void bh_supervised_start_engine(struct bh_supervised *guest)
     }
 }
 
+void bh_supervised_start_engine(struct bh_supervised *guest)
+{
+    guest->engine_waits = !bh_supervised_gate_serves(guest);
+    if (!guest->engine_waits && bh_supervised_is_kept(guest) && guest->machine == NULL) {
+        start_engine(guest);
+    }
+}
+
 void bh_supervised_abandon(struct bh_supervised *guest)
 {
     guest->machine_ended = true;
@@ -424,6 +410,7 @@ static void deadline_expired(void *context)
         for (uint32_t i = 0; i < guest->guest->device_count; i++) {
             bh_backend_kill(&guest->backends[i]);
         }
+        bh_supervised_end_gate(guest);
     } else if (guest->state != BH_SUPERVISED_STOPPING) {
         end_engine(guest);
     } else if (bh_supervisor_now() >= guest->stop_until) {
@@ -446,7 +433,8 @@ static void stop_waiting(struct bh_supervised *guest)
 
 void bh_supervised_stop(struct bh_supervised *guest)
 {
-    if (guest->state == BH_SUPERVISED_WAITING) {
+    if (guest->state == BH_SUPERVISED_WAITING ||
+        (guest->state == BH_SUPERVISED_STARTING && guest->machine == NULL)) {
         stop_waiting(guest);
         return;
     }
@@ -472,6 +460,7 @@ void bh_supervised_kill(struct bh_supervised *guest)
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
         bh_backend_kill(&guest->backends[i]);
     }
+    bh_supervised_end_gate(guest);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -485,7 +474,7 @@ int bh_supervised_make_timers(struct bh_supervised *guest)
     if (result != BH_OK) {
         return result;
     }
-    result = bh_timer_init(&guest->doubt, poller, doubt_expired, guest);
+    result = bh_timer_init(&guest->again, poller, bh_supervised_again, guest);
     if (result != BH_OK) {
         bh_timer_finish(&guest->deadline);
         return result;
@@ -499,7 +488,7 @@ void bh_supervised_finish_timers(struct bh_supervised *guest)
     struct bh_poller *poller = &guest->supervisor->loop.poller;
     if (guest->timers_made) {
         poller->ops->cancel(poller, &guest->settle);
-        bh_timer_finish(&guest->doubt);
+        bh_timer_finish(&guest->again);
         bh_timer_finish(&guest->deadline);
         guest->timers_made = false;
     }

@@ -110,15 +110,22 @@ static int for_each_page(struct bh_supervisor *supervisor, uint32_t mode,
 /* ------------------------------------------------------------------------------------------------
  * back ends */
 
+/* One that does not serve yet may not listen to the signal, and would be ended by it; and there is
+ * nothing that it holds back. */
+static void tell_instance(struct bh_instance *instance)
+{
+    instance->mode_untold = instance->runs && !instance->serves;
+    if (instance->runs && instance->serves) {
+        bh_child_signal(&instance->child, SIGUSR1);
+    }
+}
+
 void bh_supervised_tell_mode(struct bh_supervised *guest)
 {
-    /* A back end that has not served its engine yet may not listen to the signal, and would be
-     * ended by it; and there is nothing that it holds back. */
-    guest->mode_untold = !guest->let_go;
-    for (uint32_t i = 0; i < guest->guest->device_count && !guest->mode_untold; i++) {
-        const struct bh_backend *backend = &guest->backends[i];
-        if (has_page(backend) && bh_backend_runs(backend)) {
-            bh_child_signal(&backend->child, SIGUSR1);
+    for (uint32_t i = 0; i < guest->guest->device_count; i++) {
+        if (has_page(&guest->backends[i])) {
+            tell_instance(&guest->backends[i].instances[0]);
+            tell_instance(&guest->backends[i].instances[1]);
         }
     }
 }
@@ -138,6 +145,7 @@ static int change(struct bh_supervisor *supervisor, uint32_t mode)
     }
     supervisor->mode = mode;
     for (uint32_t i = 0; i < supervisor->platform->guest_count; i++) {
+        bh_supervised_write_limits(&supervisor->guests[i]);
         bh_supervised_tell_mode(&supervisor->guests[i]);
     }
     bh_audit_add(&supervisor->audit, "mode-changed", "{s:s, s:s}", "from", from, "mode",

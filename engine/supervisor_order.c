@@ -57,19 +57,13 @@ void bh_supervised_sign_seen(void *context)
     now_ready(guest);
 }
 
-void bh_supervised_backend_came(void *context, struct bh_backend *backend, char letter)
+void bh_supervised_driver_up(struct bh_supervised *guest, const struct bh_backend *backend)
 {
-    struct bh_supervised *guest = context;
-    struct bh_timeline *timeline = guest->supervisor->timeline;
-    if (letter == BH_UP_SERVES) {
-        bh_timeline_device(timeline, guest->guest, backend->device, BH_DEVICE_SERVES);
-    } else {
-        bh_timeline_device(timeline, guest->guest, backend->device, BH_DEVICE_UP);
-        if (guest->guest->ready_when.waits_for == backend->device) {
-            bh_supervised_sign_seen(guest);
-        }
-        bh_supervisor_timeline(guest->supervisor);
+    bh_timeline_device(guest->supervisor->timeline, guest->guest, backend->device, BH_DEVICE_UP);
+    if (guest->guest->ready_when.waits_for == backend->device) {
+        bh_supervised_sign_seen(guest);
     }
+    bh_supervisor_timeline(guest->supervisor);
 }
 
 /* ------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
  * Before the start: everything that can be refused is looked at here, for all guests, so that
  * either all of them can start or nothing is started. And the end of it: what is open is closed.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "bulkhead/error.h"
+#include "gate.h"
 #include "processors.h"
 #include "supervisor.h"
 
@@ -204,6 +206,30 @@ static void prepare_devices(struct bh_supervised *guest)
     }
 }
 
+/* With what is there by now; what is missing was said. */
+static void prepare_gate(struct bh_supervised *guest)
+{
+    struct bh_supervisor *supervisor = guest->supervisor;
+    char program[PATH_MAX];
+    if (bh_diagnostics_errors(supervisor->diagnostics) > 0u) {
+        return;
+    }
+    int result = bh_gate_program(supervisor->setup->daemons, program, sizeof(program));
+    if (result != BH_OK) {
+        bh_diagnostics_add(
+            supervisor->diagnostics, BH_SEVERITY_ERROR, "backend-missing", guest->guest->name.at,
+            "the program " BH_GATE_PROGRAM " cannot be started: there is none in %s\n"
+            "install all of Bulkhead's programs into one folder, or run the one of "
+            "the build",
+            supervisor->setup->daemons);
+        return;
+    }
+    result = bh_supervised_make_gate(guest);
+    if (result != BH_OK) {
+        refuse_limit(guest, "what its gate is started with", result);
+    }
+}
+
 /* Everything that finish looks at. */
 static int prepare_guest(struct bh_supervised *guest)
 {
@@ -216,19 +242,13 @@ static int prepare_guest(struct bh_supervised *guest)
         guest->windows[i].fd = -1;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct bh_backend *backend = &guest->backends[i];
-        backend->guest = guest->guest;
-        backend->device = &guest->guest->devices[i];
-        backend->front_fd = -1;
-        backend->back_fd = -1;
-        backend->up.fd = -1;
-        backend->resource.fd = -1;
-        backend->filter.fd = -1;
+        bh_backend_init(&guest->backends[i], guest->guest, &guest->guest->devices[i]);
     }
     bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_PREPARES);
     bh_processors_check(guest->guest, guest->supervisor->diagnostics);
     prepare_memory(guest);
     prepare_devices(guest);
+    prepare_gate(guest);
     bh_timeline_guest(guest->supervisor->timeline, guest->guest, BH_GUEST_PREPARED);
     int result = bh_supervised_make_timers(guest);
     if (result != BH_OK) {
@@ -360,6 +380,7 @@ void bh_supervised_finish(struct bh_supervised *guest)
     bh_machine_destroy(guest->machine);
     guest->machine = NULL;
     bh_supervised_let_go(guest);
+    bh_supervised_finish_gate(guest);
     for (uint32_t i = 0; i < guest->guest->device_count; i++) {
         bh_backend_finish(&guest->backends[i]);
     }

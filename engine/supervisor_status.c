@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "bulkhead/error.h"
+#include "gate.h"
 #include "supervisor.h"
 
 #define WINDOWS_MAX (BH_GUESTS_MAX * BH_REGIONS_MAX)
@@ -62,8 +63,9 @@ static int set_mapped(json_t *object, const struct bh_backend *backend, struct a
 {
     json_t *names = all->detail == DETAIL_ALL ? json_array() : NULL;
     uint64_t sum = 0;
-    bool known = bh_backend_runs(backend) && bh_window_mapped(backend->child.pid, all->windows,
-                                                              all->bytes, all->count) == BH_OK;
+    const struct bh_instance *instance = backend->serving;
+    bool known = instance != NULL && bh_window_mapped(instance->child.pid, all->windows, all->bytes,
+                                                      all->count) == BH_OK;
     for (size_t i = 0; known && i < all->count; i++) {
         sum += all->bytes[i];
         if (all->bytes[i] != 0u && names != NULL) {
@@ -76,15 +78,44 @@ static int set_mapped(json_t *object, const struct bh_backend *backend, struct a
                                      : result;
 }
 
+/* JSON knows no unsigned numbers. */
+static json_int_t count(uint64_t number)
+{
+    return number <= INT64_MAX ? (json_int_t)number : INT64_MAX;
+}
+
 static const char *backend_state(const struct bh_backend *backend)
 {
     if (backend->device->left_out) {
         return "left out";
     }
-    if (!backend->started) {
-        return "starting";
+    if (backend->given_up) {
+        return "failed";
     }
-    return backend->ended ? "ended" : "running";
+    if (backend->serving != NULL) {
+        return backend->greeted ? "running" : "starting";
+    }
+    return backend->next != NULL || backend->wanted ? "starting" : "ended";
+}
+
+/* Its numbers, as its gate writes them: shown, and not believed. */
+static int set_gate(json_t *object, const struct bh_supervised *guest, uint32_t index)
+{
+    const struct bh_backend *backend = &guest->backends[index];
+    struct bh_gate_counters counters = {.state = BH_GATE_WAITING};
+    if (guest->gate.parent != NULL && !backend->device->left_out) {
+        bh_gate_parent_counters(guest->gate.parent, bh_gate_device_of(guest->guest, index),
+                                &counters);
+    }
+    json_t *gate =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:I, s:I}", "state",
+                  bh_gate_state_name(counters.state), "requests", count(counters.requests),
+                  "bytes_read", count(counters.bytes_read), "bytes_written",
+                  count(counters.bytes_written), "copied", count(counters.copied), "refused",
+                  count(counters.refused), "limited", count(counters.limited), "in_flight",
+                  (int)counters.in_flight, "restarts", (int)backend->replacements, "stall_us",
+                  count(counters.stall_us), "stall_us_max", count(counters.stall_us_max));
+    return json_object_set_new(object, "gate", gate);
 }
 
 static json_t *device_status(const struct bh_supervised *guest, uint32_t index,
@@ -93,14 +124,16 @@ static json_t *device_status(const struct bh_supervised *guest, uint32_t index,
     const struct bh_backend *backend = &guest->backends[index];
     const struct bh_device_definition *device = backend->device;
     const struct bh_layout_region *window = bh_layout_window(&guest->layout, index);
-    bool runs = bh_backend_runs(backend);
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s?, s:s, s:I, s:s, s:i, s:b}", "name", device->name.text, "type",
-        bh_device_type_name(device->type.value), "resource", device->resource.text, "isolation",
-        bh_isolation_name(device->isolation.value), "window",
-        (json_int_t)(window != NULL ? window->size : 0u), "state", backend_state(backend), "pid",
-        runs ? (int)backend->child.pid : 0, "isolated", runs && backend->child.isolated);
-    if (object != NULL && set_mapped(object, backend, all) != 0) {
+    const struct bh_instance *instance = backend->serving;
+    json_t *object =
+        json_pack("{s:s, s:s, s:s?, s:s, s:I, s:s, s:i, s:b}", "name", device->name.text, "type",
+                  bh_device_type_name(device->type.value), "resource", device->resource.text,
+                  "isolation", bh_isolation_name(device->isolation.value), "window",
+                  (json_int_t)(window != NULL ? window->size : 0u), "state", backend_state(backend),
+                  "pid", instance != NULL ? (int)instance->child.pid : 0, "isolated",
+                  instance != NULL && instance->child.isolated);
+    if (object != NULL &&
+        (set_gate(object, guest, index) | set_mapped(object, backend, all)) != 0) {
         json_decref(object);
         object = NULL;
     }
@@ -121,6 +154,13 @@ static json_t *memory_status(const struct bh_supervised *guest)
     }
     return json_pack("{s:I, s:I}", "private", (json_int_t)private_bytes, "shared",
                      (json_int_t)shared_bytes);
+}
+
+static json_t *gate_status(const struct bh_supervised *guest)
+{
+    const struct bh_supervised_gate *gate = &guest->gate;
+    return json_pack("{s:i, s:b, s:i}", "pid", gate->runs ? (int)gate->child.pid : 0, "ready",
+                     gate->ready, "restarts", (int)gate->restarts);
 }
 
 /* NULL: they are left out. */
@@ -146,13 +186,13 @@ static json_t *guest_status(const struct bh_supervised *guest, struct all_window
     }
     pid_t pid =
         guest->machine != NULL && !guest->machine_ended ? bh_machine_pid(guest->machine) : 0;
-    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:i, s:o, s:o*}", "name",
-                     guest->guest->name.text, "criticality",
-                     bh_criticality_name(guest->guest->criticality.value), "state",
-                     bh_supervised_state_name(guest), "ready", guest->ready, "detail",
-                     bh_audit_text(bh_supervised_detail(guest, detail)), "engine", engine,
-                     "accelerator", bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid,
-                     "memory", memory_status(guest), "devices", devices_status(guest, all));
+    return json_pack(
+        "{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:i, s:o, s:o, s:o*}", "name", guest->guest->name.text,
+        "criticality", bh_criticality_name(guest->guest->criticality.value), "state",
+        bh_supervised_state_name(guest), "ready", guest->ready, "detail",
+        bh_audit_text(bh_supervised_detail(guest, detail)), "engine", engine, "accelerator",
+        bh_supervised_has_kvm(guest) ? "KVM" : "TCG", "pid", (int)pid, "memory",
+        memory_status(guest), "gate", gate_status(guest), "devices", devices_status(guest, all));
 }
 
 static const char *platform_state(const struct bh_supervisor *supervisor)
@@ -175,6 +215,39 @@ static json_t *audit_status(const struct bh_supervisor *supervisor)
     (void)snprintf(path, sizeof(path), "%s/" BH_AUDIT_FILE, supervisor->setup->state->path);
     return json_pack("{s:o, s:I}", "path", bh_audit_text(path), "lost",
                      (json_int_t)supervisor->audit.lost);
+}
+
+char *bh_supervisor_numbers(void *context)
+{
+    const struct bh_supervisor *supervisor = context;
+    struct bh_gate_metrics_source *sources;
+    uint32_t all = 0;
+    uint32_t found = 0;
+    for (uint32_t g = 0; supervisor->guests != NULL && g < supervisor->platform->guest_count; g++) {
+        all += supervisor->guests[g].gate.parent != NULL ? supervisor->guests[g].guest->device_count
+                                                         : 0u;
+    }
+    sources = calloc(all > 0u ? all : 1u, sizeof(*sources));
+    if (sources == NULL) {
+        return NULL;
+    }
+    for (uint32_t g = 0; all > 0u && g < supervisor->platform->guest_count; g++) {
+        const struct bh_supervised *guest = &supervisor->guests[g];
+        for (uint32_t d = 0; guest->gate.parent != NULL && d < guest->guest->device_count; d++) {
+            const struct bh_device_definition *device = &guest->guest->devices[d];
+            if (!device->left_out) {
+                sources[found].guest = guest->guest->name.text;
+                sources[found].device = device->name.text;
+                sources[found].mode = bh_isolation_name(device->isolation.value);
+                bh_gate_parent_counters(guest->gate.parent, bh_gate_device_of(guest->guest, d),
+                                        &sources[found].counters);
+                found++;
+            }
+        }
+    }
+    char *text = bh_gate_metrics(sources, found);
+    free(sources);
+    return text;
 }
 
 /* `only` NULL: all guests. */

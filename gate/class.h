@@ -52,12 +52,16 @@ struct bh_gate_class {
     void (*reset)(uint64_t *state);
 };
 
+#define BH_GATE_RESTORE_MAX 128u /* of bytes, and of the answer */
+
 struct bh_gate_restore {
     bool config;    /* true: a write of the configuration space at `offset` */
     uint16_t queue; /* false: a request in this queue */
     uint32_t offset;
     uint32_t length; /* of bytes */
-    uint8_t bytes[64];
+    uint32_t
+        answer; /* a request: bytes that the back end may write behind them; nobody reads these */
+    uint8_t bytes[BH_GATE_RESTORE_MAX];
 };
 
 /* The class of a device type; never NULL. */

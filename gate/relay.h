@@ -41,14 +41,18 @@ struct bh_relay;
 
 /* What a relay needs of its owner. */
 struct bh_relay_ops {
-    /* The driver agreed on features (0: it was reset, and nothing is in flight). The owner agrees with
-     * the back end, and attaches it. */
+    /* The driver agreed on features: the owner agrees with the back end, and attaches it. 0: the driver
+     * was reset; nothing is in flight, and the relay has detached the back end by itself. */
     void (*agreed)(void *context, uint64_t features);
     /* The driver writes the configuration space. BH_OK or an error, as bh_device_class. */
     int (*config_write)(void *context, uint32_t offset, const void *from, uint32_t length);
     /* The back end broke the rules of queue `queue`; `reason` is static text. It is not collected
      * from any more. The owner detaches it, not from within this call's caller's turn but soon. */
     void (*lied)(void *context, uint16_t queue, const char *reason);
+    /* Ring `queue` of the attached back end is to stop, whatever it holds (vhost-user: GET_VRING_BASE,
+     * bh_vu_frontend_queue_stop). BH_OK: the back end has let go of it. An error: it has not; the owner
+     * detaches it soon. */
+    int (*queue_stop)(void *context, uint16_t queue);
     /* Call bh_relay_go_on after so many microseconds (a limit). Replaces what was asked before. */
     void (*wake)(void *context, uint64_t microseconds);
     uint64_t (*now_us)(void *context); /* monotonic */

@@ -41,6 +41,13 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* When waiting for this message ends. */
+static int64_t end_of(const struct bh_host_channel *channel)
+{
+    int64_t end = now_ms() + channel->timeout_ms;
+    return channel->deadline != 0 && channel->deadline < end ? channel->deadline : end;
+}
+
 /* Waits until `fd` is ready for `events`, or `other` is readable (BH_AGAIN; -1: nobody). What is ready
  * on `fd` comes first. */
 static int wait_until(int fd, short events, int other, int64_t deadline)
@@ -135,7 +142,7 @@ static int channel_send(void *context, enum bh_vu_line line, const struct bh_vu_
     }
     struct iovec vector[2] = {{.iov_base = &header, .iov_len = sizeof(header)},
                               {.iov_base = &payload, .iov_len = header.size}};
-    return send_all(fd, vector, header.size != 0u ? 2 : 1, message, now_ms() + channel->timeout_ms);
+    return send_all(fd, vector, header.size != 0u ? 2 : 1, message, end_of(channel));
 }
 
 /* ---- receiving ---- */
@@ -226,7 +233,7 @@ static int channel_receive(void *context, enum bh_vu_line line, struct bh_vu_mes
 {
     struct bh_host_channel *channel = channel_of(context);
     int fd = line_of(channel, line);
-    int64_t deadline = now_ms() + channel->timeout_ms;
+    int64_t deadline = end_of(channel);
     int result;
     memset(message, 0, sizeof(*message));
     if (fd < 0) {
@@ -324,6 +331,7 @@ int bh_host_channel_adopt(struct bh_host_channel *channel, int fd, int timeout_m
     channel->fd = fd;
     channel->backend_fd = -1;
     channel->timeout_ms = timeout_ms;
+    channel->deadline = 0;
     return fd >= 0 && timeout_ms >= 0 ? BH_OK : BH_INVALID;
 }
 
@@ -351,6 +359,11 @@ int bh_host_channel_connect(struct bh_host_channel *channel, const char *path, i
         return bh_error_from_errno(number);
     }
     return bh_host_channel_adopt(channel, fd, timeout_ms);
+}
+
+void bh_host_channel_budget(struct bh_host_channel *channel, int budget_ms)
+{
+    channel->deadline = budget_ms != 0 ? now_ms() + budget_ms : 0;
 }
 
 void bh_host_channel_close(struct bh_host_channel *channel)

@@ -67,6 +67,24 @@ int bh_disk_create(struct bh_disk **disk, const struct bh_disk_setup *setup)
     return BH_OK;
 }
 
+int bh_disk_claim(struct bh_disk *disk)
+{
+    uint64_t capacity = 0;
+    int result = bh_disk_resource_claim(&disk->resource);
+    if (result == BH_OK) {
+        result = bh_disk_capacity(disk, &capacity);
+    }
+    if (result != BH_OK) {
+        return result;
+    }
+    if (capacity < BH_BLK_SECTOR) {
+        return BH_INVALID;
+    }
+    disk->resource.size = capacity;
+    disk->size_now = capacity;
+    return BH_OK;
+}
+
 void bh_disk_destroy(struct bh_disk *disk)
 {
     if (disk == NULL) {

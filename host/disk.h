@@ -35,6 +35,8 @@ struct bh_disk_resource {
 /* See bh_disk_create. On error nothing is open. */
 int bh_disk_resource_open(struct bh_disk_resource *resource, const struct bh_disk_setup *setup);
 void bh_disk_resource_close(struct bh_disk_resource *resource);
+/* Takes the lock, without waiting: BH_OK, BH_AGAIN, or an error. */
+int bh_disk_resource_claim(struct bh_disk_resource *resource);
 
 /* Opens the wear records of the eMMC that a block device belongs to: `directory` is the device's
  * directory in sysfs. fds: life_time, pre_eol_info; both are -1 when one of them is missing. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Opens an image or block device, locks it, and finds out what it is and can do. Nothing that is
- * tried here changes the resource. It runs once, before the sandbox closes.
+ * tried here changes the resource. It runs once, before the sandbox closes; only the lock may be taken
+ * later (standby).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +134,29 @@ static int open_resource(const struct bh_disk_setup *setup, int *fd)
     return open_path(setup->path, setup->read_only ? O_RDONLY : O_RDWR, fd);
 }
 
+/* The lock is on the description whose writes can outlive the process: direct ones. Those through the
+ * page cache end before it does. */
+static int locked_fd(const struct bh_disk_resource *resource)
+{
+    return resource->direct_fd >= 0 ? resource->direct_fd : resource->fd;
+}
+
+/* 0, or the errno that tells why not. */
+static int try_lock(int fd, bool read_only)
+{
+    struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+        return 0;
+    }
+    return errno == EACCES ? EAGAIN : errno;
+}
+
+int bh_disk_resource_claim(struct bh_disk_resource *resource)
+{
+    int number = try_lock(locked_fd(resource), resource->read_only);
+    return number == 0 ? BH_OK : number == EAGAIN ? BH_AGAIN : bh_error_from_errno(number);
+}
+
 /* Signals are taken by the event loop, which does not run yet: the end must not wait for a lock. */
 static bool end_is_asked_for(void)
 {
@@ -147,12 +171,12 @@ static int lock_resource(const struct bh_disk_setup *setup, int fd)
 {
     const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
     for (uint32_t waited = 0;; waited += LOCK_PAUSE_MS) {
-        struct flock lock = {.l_type = setup->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
-        if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+        int number = try_lock(fd, setup->read_only);
+        if (number == 0) {
             return BH_OK;
         }
-        if (errno != EAGAIN && errno != EACCES) {
-            return report_errno(setup->path, "cannot be locked", errno);
+        if (number != EAGAIN) {
+            return report_errno(setup->path, "cannot be locked", number);
         }
         if (waited >= setup->patience_ms || end_is_asked_for()) {
             bh_log(BH_LOG_ERROR, "%s: is in use by another process (locked)", setup->path);
@@ -193,9 +217,7 @@ static int prepare(struct bh_disk_resource *resource, const struct bh_disk_setup
             return result;
         }
     }
-    /* On the description whose writes can outlive the process: direct ones. Those through the page
-     * cache end before it does. */
-    result = lock_resource(setup, setup->direct ? resource->direct_fd : resource->fd);
+    result = setup->standby ? BH_OK : lock_resource(setup, locked_fd(resource));
     if (result != BH_OK) {
         return result;
     }

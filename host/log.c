@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log: lines to standard error. No files, no time stamps (whoever reads the lines stamps them),
- * no memory but one line on the stack.
+ * no memory but one line on the stack. Any thread may write one.
  */
 #include "bulkhead/host_log.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +26,10 @@ static struct {
     uint64_t shut;  /* lines left out since the last line: too many events */
     uint64_t stuck; /* the same: the reader has no room */
 } log_state = {.name = "bulkhead", .least = BH_LOG_NOTICE, .room = BH_LOG_EVENT_BURST};
+
+/* Holds all of it but what bh_log_open sets, which is called before there are threads. Nothing waits
+ * while it is held. */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Whether standard error is the journal's stream: JOURNAL_STREAM names it as device:inode. */
 static bool journal_listens(void)
@@ -84,7 +89,7 @@ static void write_line(enum bh_log_level level, const char *text)
 }
 
 /* Says first how many lines are missing, so that a gap never looks like silence. */
-static void write_after_gap(enum bh_log_level level, const char *text)
+static void write_with_gap(enum bh_log_level level, const char *text)
 {
     uint64_t missing = log_state.shut + log_state.stuck;
     if (missing != 0u) {
@@ -101,6 +106,13 @@ static void write_after_gap(enum bh_log_level level, const char *text)
     write_line(level, text);
 }
 
+static void write_after_gap(enum bh_log_level level, const char *text)
+{
+    (void)pthread_mutex_lock(&log_lock);
+    write_with_gap(level, text);
+    (void)pthread_mutex_unlock(&log_lock);
+}
+
 void bh_log(enum bh_log_level level, const char *format, ...)
 {
     char text[BH_LOG_LINE_MAX];
@@ -115,14 +127,12 @@ void bh_log(enum bh_log_level level, const char *format, ...)
 }
 
 /* A line of the budget, topped up by one for each period since the last time. */
-static bool event_allowed(void)
+static bool take_room(time_t now)
 {
-    struct timespec now = {0, 0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
     if (log_state.room == BH_LOG_EVENT_BURST) {
-        log_state.filled = now.tv_sec;
+        log_state.filled = now;
     }
-    uint64_t earned = (uint64_t)(now.tv_sec - log_state.filled) / BH_LOG_EVENT_PERIOD;
+    uint64_t earned = (uint64_t)(now - log_state.filled) / BH_LOG_EVENT_PERIOD;
     if (earned != 0u) {
         uint64_t room = log_state.room + earned;
         log_state.room = room < BH_LOG_EVENT_BURST ? (uint32_t)room : BH_LOG_EVENT_BURST;
@@ -134,6 +144,16 @@ static bool event_allowed(void)
     }
     log_state.room--;
     return true;
+}
+
+static bool event_allowed(void)
+{
+    struct timespec now = {0, 0};
+    (void)pthread_mutex_lock(&log_lock);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    bool allowed = take_room(now.tv_sec);
+    (void)pthread_mutex_unlock(&log_lock);
+    return allowed;
 }
 
 void bh_log_event(enum bh_log_level level, const char *format, ...)

@@ -22,7 +22,7 @@
 #include "bulkhead/host_log.h"
 #include "landlock.h"
 
-/* In a user namespace of its own the process counts alone: itself and io_uring's workers. */
+/* In a user namespace of its own the process counts alone: itself, its threads and io_uring's workers. */
 #define PROCESS_LIMIT 64u
 
 /* ------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ static int layer_limits(const struct bh_sandbox_setup *setup, bool alone)
     other = set_limit(RLIMIT_MSGQUEUE, 0);
     number = number != 0 ? number : other;
     if (alone) {
-        other = set_limit(RLIMIT_NPROC, PROCESS_LIMIT);
+        other = set_limit(RLIMIT_NPROC, PROCESS_LIMIT + setup->thread_count);
         number = number != 0 ? number : other;
     }
     return number;
@@ -228,12 +228,17 @@ static bool log_report(const struct bh_sandbox_report *report)
     return false;
 }
 
+static int make_threads(const struct bh_sandbox_setup *setup)
+{
+    return setup->threads != NULL ? setup->threads(setup->context) : BH_OK;
+}
+
 int bh_sandbox_close(const struct bh_sandbox_setup *setup, struct bh_sandbox_report *report)
 {
     *report = (struct bh_sandbox_report){.landlock_abi = 0};
     if (setup->mode == BH_SANDBOX_OFF) {
         bh_log(BH_LOG_WARNING, "sandbox is off");
-        return BH_OK;
+        return make_threads(setup);
     }
     int *failed = report->failed;
     const int with_starter = starter_signal();
@@ -249,6 +254,10 @@ int bh_sandbox_close(const struct bh_sandbox_setup *setup, struct bh_sandbox_rep
     failed[BH_LAYER_LANDLOCK] = layer_landlock(&report->landlock_abi);
     failed[BH_LAYER_CAPABILITIES] = layer_capabilities();
     follow_starter(with_starter);
+    const int result = make_threads(setup);
+    if (result != BH_OK) {
+        return result;
+    }
     failed[BH_LAYER_SECCOMP] = bh_layer_seccomp(setup);
     (void)malloc_trim(0); /* what making the filter took */
     bool whole = log_report(report);

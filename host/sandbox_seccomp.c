@@ -13,6 +13,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "sandbox.h"
 
@@ -68,9 +69,9 @@ static const char *const allowed[] = {
     "writev",
 };
 
-/* fcntl: only what looks at descriptors or seals files. */
+/* fcntl: only what looks at descriptors, seals files, or locks what is open (a disk that stands by). */
 static const int fcntl_commands[] = {
-    F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS, F_ADD_SEALS,
+    F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS, F_ADD_SEALS, F_OFD_SETLK,
 };
 
 /* Adds an allow rule with up to one condition on an argument. A name that this processor does not
@@ -87,10 +88,10 @@ static int allow(scmp_filter_ctx filter, const char *name, unsigned int count,
     return result == -EDOM ? 0 : result;
 }
 
-static int allow_names(scmp_filter_ctx filter)
+static int allow_names(scmp_filter_ctx filter, const char *const *names, size_t count)
 {
-    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
-        int result = allow(filter, allowed[i], 0, NULL);
+    for (size_t i = 0; i < count; i++) {
+        int result = allow(filter, names[i], 0, NULL);
         if (result != 0) {
             return result;
         }
@@ -104,6 +105,13 @@ static int allow_mapping(scmp_filter_ctx filter)
     const struct scmp_arg_cmp plain = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
     int result = allow(filter, "mmap", 1, &plain);
     return result != 0 ? result : allow(filter, "mmap2", 1, &plain);
+}
+
+/* Signals stay within the process. */
+static int allow_signals(scmp_filter_ctx filter, const struct bh_sandbox_setup *setup)
+{
+    const struct scmp_arg_cmp own = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
+    return setup->thread_count != 0u ? allow(filter, "tgkill", 1, &own) : 0;
 }
 
 /* The C library asks for a descriptor's status by a path call with an empty path. */
@@ -140,8 +148,12 @@ int bh_layer_seccomp(const struct bh_sandbox_setup *setup)
     if (filter == NULL) {
         return ENOMEM;
     }
-    int result = allow_names(filter);
+    int result = allow_names(filter, allowed, sizeof(allowed) / sizeof(allowed[0]));
+    result = result != 0 ? result : allow_names(filter, setup->calls, setup->call_count);
+    /* For all threads or none: one without would be the way out for the others. */
+    result = result != 0 ? result : seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     result = result != 0 ? result : allow_mapping(filter);
+    result = result != 0 ? result : allow_signals(filter, setup);
     result = result != 0 ? result : allow_status(filter);
     result = result != 0 ? result : allow_commands(filter, setup);
     if (result == 0) {

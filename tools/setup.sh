@@ -13,7 +13,7 @@ packages=(
     # checking
     clang-format clang-tidy cppcheck valgrind shellcheck systemd
     # freestanding builds
-    gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu gcc-arm-linux-gnueabihf gcc-arm-none-eabi
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu gcc-arm-linux-gnueabihf gcc-arm-none-eabi
     # guests and third-party back ends and front ends
     qemu-system-arm qemu-system-x86 qemu-utils qemu-system-common e2fsprogs mtools device-tree-compiler
     u-boot-qemu qemu-efi-aarch64

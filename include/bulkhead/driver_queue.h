@@ -56,6 +56,7 @@ struct bh_driver_queue {
     bool event_idx;
     bool in_order;
     bool faulty;
+    const char *fault; /* static text: what the device lied about; NULL while it did not */
 
     /* Buffers since the queue was started: collected <= published <= added. They never wrap in
      * practice; the split format's indices are their low 16 bits. */

@@ -90,6 +90,11 @@ int bh_machine_create(struct bh_machine **machine, const struct bh_machine_setup
 /* Asks the guest to shut down (its power key). BH_OK, BH_STATE: it does not run. */
 int bh_machine_shut_down(struct bh_machine *machine);
 
+/* Resets the guest, as by its reset button: it begins anew, whatever the definition says of resets of
+ * its own, and no event follows. BH_OK, BH_STATE: it does not run; BH_LIMIT, BH_GONE: the engine does
+ * not listen. */
+int bh_machine_reset(struct bh_machine *machine);
+
 /* Ends the engine without asking the guest: first in order, then with SIGKILL. ENDED follows. */
 void bh_machine_end(struct bh_machine *machine);
 

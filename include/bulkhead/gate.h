@@ -180,7 +180,7 @@ struct bh_gate_ledger {
 
 enum bh_gate_kind {
     /* From the parent: */
-    BH_GATE_FRONT = 1, /* 1 descriptor: a connection of the device's front end */
+    BH_GATE_FRONT = 1, /* 1 descriptor: connection `number` of the device's front end */
     BH_GATE_BACK,      /* 1 descriptor: a connection to back end `number` (its generation) */
     BH_GATE_KEPT,      /* 1 descriptor: what a predecessor of this gate kept in `slot` */
     BH_GATE_GO,        /* all of the above that there is at the start was sent */
@@ -233,8 +233,10 @@ struct bh_gate_message {
 };
 
 /* Slots for KEEP: as the port numbers them (vhost_user_keep.h), below this. */
-#define BH_GATE_SLOTS_MAX       BH_VU_KEEP_SLOTS
-#define BH_GATE_SLOT_CONNECTION (BH_VU_KEEP_SLOTS)      /* kept by the parent itself: FRONT */
+#define BH_GATE_SLOTS_MAX BH_VU_KEEP_SLOTS
+/* The front end's connection is kept by the parent itself. KEEP without a descriptor, and with the
+ * `number` of FRONT: it is over, and the parent closes its end, too. */
+#define BH_GATE_SLOT_CONNECTION (BH_VU_KEEP_SLOTS)
 #define BH_GATE_SLOT_INFLIGHT   (BH_VU_KEEP_SLOTS + 1u) /* direct: the region the gate made */
 #define BH_GATE_SLOTS           (BH_VU_KEEP_SLOTS + 2u)
 

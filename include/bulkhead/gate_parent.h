@@ -36,6 +36,8 @@ struct bh_gate_parent_ops {
     void (*guest)(void *context, uint32_t device, const char *text);   /* it broke the protocol */
     void (*event)(void *context, const struct bh_gate_message *event); /* for the audit log */
     void (*ready)(void *context);                                      /* it reads messages now */
+    /* The connection of the front end is over, and closed. NULL: nothing. */
+    void (*front_gone)(void *context, uint32_t device);
     /* It broke the control protocol, or does not answer: the caller kills it. */
     void (*failed)(void *context, const char *why);
 };
@@ -58,14 +60,19 @@ void bh_gate_parent_destroy(struct bh_gate_parent *parent); /* NULL: nothing */
 #define BH_GATE_CHILD_FDS (BH_GATE_ARENA_FD + BH_GATE_DEVICES_MAX)
 int bh_gate_parent_fds(struct bh_gate_parent *parent, struct bh_child_fd *fds, uint32_t *count);
 
-/* It was started (after bh_gate_parent_fds): sends what was kept, and GO. BH_GONE: it ended. */
+/* It was started (after bh_gate_parent_fds): sends what was kept, connections that are there already,
+ * and GO. BH_STATE: not after bh_gate_parent_fds; or the poller's error. */
 int bh_gate_parent_started(struct bh_gate_parent *parent);
-/* It was reaped. Reads what it still said, first. */
+/* It was reaped. Reads what it still said, first (keep, event, guest and up; the rest has no use any
+ * more). Connections to back ends that it was not sent yet are closed: the next gate gets new ones. */
 void bh_gate_parent_ended(struct bh_gate_parent *parent);
 
-/* A connection of the device's front end; kept for the next gate, too. */
+/* A connection of the device's front end; kept for the next gate, too, until the gate says that it is
+ * gone (KEEP of BH_GATE_SLOT_CONNECTION): then it is closed here with all that was kept of it. Takes the
+ * place of an earlier one. BH_INVALID. */
 int bh_gate_parent_front(struct bh_gate_parent *parent, uint32_t device, int fd);
-/* A connection to a new back end: its generation is returned (> 0), or an error. */
+/* A connection to a new back end: its generation is returned (> 0), or an error. Before the gate is
+ * started it waits for that. */
 int bh_gate_parent_back(struct bh_gate_parent *parent, uint32_t device, int fd);
 int bh_gate_parent_no_more(struct bh_gate_parent *parent, uint32_t device);
 
@@ -86,13 +93,16 @@ const char *bh_gate_mode_name(uint32_t mode);
 /* ------------------------------------------------------------------------------------------------
  * restarts */
 
-/* Whether one more restart is allowed, with at most `per_minute` of them in any minute (0: no limit);
- * and how long to wait before it, so that a back end that dies at once does not keep the host busy:
- * nothing for the first three in a minute, then doubling from 10 ms up to 1 s. */
+/* Whether one more restart is allowed, with at most `per_minute` of them in any minute (0: no limit;
+ * above 64 it is held as a rate over the last 64); and how long to wait before it, so that a back end
+ * that dies at once does not keep the host busy: nothing for the first three in a row of those that
+ * ended within 250 ms of their start, then doubling from 10 ms up to 1 s. All zero: none yet. */
 struct bh_restarts {
     uint64_t times[64]; /* ring of milliseconds */
+    uint64_t started;   /* when the last one starts, its waiting included */
     uint32_t next;
     uint32_t count;
+    uint32_t streak; /* in a row that ended at once */
 };
 bool bh_restarts_allow(struct bh_restarts *restarts, uint64_t now_ms, uint64_t per_minute,
                        uint64_t *wait_ms);
@@ -100,15 +110,15 @@ bool bh_restarts_allow(struct bh_restarts *restarts, uint64_t now_ms, uint64_t p
 /* ------------------------------------------------------------------------------------------------
  * metrics */
 
-/* A device's numbers as OpenMetrics text, appended to a growing text; the caller writes "# EOF" at
- * the end. Families are declared once by bh_gate_metrics_head. In gate/metrics.c. */
+/* A device's numbers. In gate/metrics.c. */
 struct bh_gate_metrics_source {
     const char *guest;
     const char *device;
     const char *mode;
     struct bh_gate_counters counters;
 };
-/* The whole exposition of `count` sources. NULL: no memory. The caller frees it. */
+/* The numbers of `count` devices as OpenMetrics text, up to "# EOF". NULL: no memory. The caller frees
+ * it. */
 char *bh_gate_metrics(const struct bh_gate_metrics_source *sources, uint32_t count);
 
 #endif

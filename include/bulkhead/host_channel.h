@@ -4,7 +4,8 @@
  * and descriptors, eventfds, and memory to share with a back end. It knows bytes and descriptors, and
  * nothing of what the messages mean.
  *
- * Every descriptor is close-on-exec. Every wait ends: after `timeout_ms` at most.
+ * Every descriptor is close-on-exec. Every wait ends: after `timeout_ms` at most, and at `deadline`: a
+ * peer that answers each message just in time cannot make a conversation of many last for ever.
  *
  * Thread: one for a channel. Ownership: the structures are the caller's; the channel owns its two
  * sockets.
@@ -18,9 +19,10 @@
 #include "bulkhead/vhost_user_frontend.h"
 
 struct bh_host_channel {
-    int fd;         /* to the back end; -1: not connected */
-    int backend_fd; /* our end of the back end's own line; -1: there is none */
-    int timeout_ms; /* for one message */
+    int fd;           /* to the back end; -1: not connected */
+    int backend_fd;   /* our end of the back end's own line; -1: there is none */
+    int timeout_ms;   /* for one message */
+    int64_t deadline; /* for all of them: milliseconds of CLOCK_MONOTONIC; 0: none */
 };
 
 /* bh_vu_frontend.channel; the context is a bh_host_channel. */
@@ -32,6 +34,10 @@ int bh_host_channel_connect(struct bh_host_channel *channel, const char *path, i
 
 /* Makes a channel of a connected stream socket, which is the channel's from here on. */
 int bh_host_channel_adopt(struct bh_host_channel *channel, int fd, int timeout_ms);
+
+/* All that is said and waited for from now on is done in `budget_ms`; 0: no matter how long. Behind the
+ * deadline nothing is waited for any more: what is not there is BH_TIMEOUT. */
+void bh_host_channel_budget(struct bh_host_channel *channel, int budget_ms);
 
 /* Closes both lines. A closed channel stays closed. */
 void bh_host_channel_close(struct bh_host_channel *channel);

@@ -29,6 +29,7 @@ struct bh_disk_setup {
     uint32_t depth;       /* operations in flight, 1..4096 */
     uint32_t patience_ms; /* how long to wait for the lock of a predecessor that is going away;
                              SIGTERM and SIGINT, where they are blocked, end the wait */
+    bool standby; /* not locked yet: bh_disk_claim comes before the first operation */
     /* Operations finished outside of submit and commit: flush the device. */
     void (*finished)(void *context);
     /* bh_disk_stop was called, and nothing is in flight any more. */
@@ -45,6 +46,11 @@ struct bh_disk;
  * smaller than a sector; BH_UNSUPPORTED: io_uring or O_DIRECT is not there; BH_NO_MEMORY,
  * BH_LIMIT, BH_IO. */
 int bh_disk_create(struct bh_disk **disk, const struct bh_disk_setup *setup);
+
+/* Locks a disk that was opened with `standby`, and looks at its size again: it may have changed. Does
+ * not wait. BH_OK; BH_AGAIN: another process has it, or its last operation has not ended; BH_INVALID: it
+ * is smaller than a sector by now; BH_IO, BH_DENIED, BH_UNSUPPORTED: the file system has no locks. */
+int bh_disk_claim(struct bh_disk *disk);
 
 /* Nothing may be in flight. NULL: nothing. */
 void bh_disk_destroy(struct bh_disk *disk);

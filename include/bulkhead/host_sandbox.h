@@ -60,6 +60,16 @@ struct bh_sandbox_setup {
     uint32_t fd_limit;             /* RLIMIT_NOFILE */
     const unsigned long *requests; /* ioctl requests that stay allowed */
     uint32_t request_count;
+    const char *const *calls; /* system calls that stay allowed besides the daemons' */
+    uint32_t call_count;
+    /* A program of several threads makes them here: every layer but seccomp is closed by then (threads
+     * inherit those; a user namespace can only be made by a process of one thread), and seccomp, which
+     * forbids to make any, is closed for all of them at once. A thread must not go on by itself before
+     * it is. BH_OK, or an error, which bh_sandbox_close returns. NULL: one thread. Called with the
+     * sandbox off, too. */
+    int (*threads)(void *context);
+    void *context;
+    uint32_t thread_count; /* that `threads` makes; they may signal each other */
 };
 
 /* The first layer, by itself, at the start of the process: closes all descriptors but 0, 1, 2 and
@@ -68,7 +78,8 @@ struct bh_sandbox_setup {
 int bh_sandbox_descriptors(const int *fds, uint32_t count);
 
 /* Closes the sandbox, and logs in one line what is closed and what is not. BH_OK; BH_UNSUPPORTED:
- * strict, and a layer could not be closed (the process must end: some are closed already). */
+ * strict, and a layer could not be closed (the process must end: some are closed already); what
+ * `threads` returned. */
 int bh_sandbox_close(const struct bh_sandbox_setup *setup, struct bh_sandbox_report *report);
 
 /* The name of a layer, for logs. */

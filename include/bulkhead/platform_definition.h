@@ -158,14 +158,24 @@ enum bh_isolation {
     BH_ISOLATION_OPEN,   /* all memory of the guest */
 };
 
-/* Of a device, in every mode; of a policy line, in its modes. The least counts. */
+/* What follows when a guest broke the protocol of a device (on_violation: all but STOP), or when its
+ * back end is over and there will be no other (on_failure). */
+enum bh_consequence {
+    BH_CONSEQUENCE_DETACH,      /* the device alone: it stands still, or answers with errors */
+    BH_CONSEQUENCE_RESET_GUEST, /* the guest begins anew, with new back ends */
+    BH_CONSEQUENCE_STOP_GUEST,
+    BH_CONSEQUENCE_STOP, /* the platform */
+};
+
+/* Of a device, in every mode; of a policy line, in its modes. The least counts. Operations, bytes and
+ * deadline hold in shadow and bounce, where the gate sees requests. */
 struct bh_limits {
     struct bh_origin at;
     struct bh_number operations; /* requests a second; 0: no limit */
     struct bh_number bytes;      /* a second; 0: no limit */
     struct bh_number
         deadline; /* ms that a request may take before its back end counts as hung; 0: none */
-    struct bh_number restarts; /* of the back end, in a minute; 0: none */
+    struct bh_number restarts; /* of the back end, in a minute; 0: no limit */
 };
 
 #define BH_SLOT_ANY UINT64_C(0xffffffff)
@@ -182,10 +192,12 @@ struct bh_device_definition {
     struct bh_number window;    /* bytes; 0: it has none (bounce, open, passthrough) */
     struct bh_number
         slot; /* of the machine; BH_SLOT_ANY: the first that is free, in the order of the devices */
-    struct bh_limits limits;
-    struct bh_number queues;      /* blk, net: virtqueues (pairs) at most */
-    struct bh_flag write_through; /* blk */
-    struct bh_text serial;        /* blk: at most 20 bytes; not given: GUEST/DEVICE, cut */
+    struct bh_limits limits;       /* as written; what holds: bh_allowance_make */
+    struct bh_choice on_violation; /* enum bh_consequence */
+    struct bh_choice on_failure;   /* enum bh_consequence */
+    struct bh_number queues;       /* blk, net: virtqueues (pairs) at most */
+    struct bh_flag write_through;  /* blk */
+    struct bh_text serial;         /* blk: at most 20 bytes; not given: GUEST/DEVICE, cut */
     struct bh_flag
         size; /* console: the guest is told the terminal's size (VIRTIO_CONSOLE_F_SIZE) */
     struct bh_flag emergency_write; /* console: VIRTIO_CONSOLE_F_EMERG_WRITE */
@@ -424,7 +436,11 @@ void bh_schema_print(FILE *to);
 /* The table of keys as a JSON Schema (2020-12), for editors. BH_NO_MEMORY: nothing is printed. */
 int bh_schema_print_json(FILE *to);
 
-/* Whether the guest's RAM is shared as a whole: it has an `open` or a `bounce` device. */
+/* Whether the guest's RAM is shared as a whole, at least with its gate: it has an `open` or a `bounce`
+ * device. */
 bool bh_guest_is_open(const struct bh_guest *guest);
+
+/* Whether a back end reaches all of it: it has an `open` device. */
+bool bh_guest_has_open(const struct bh_guest *guest);
 
 #endif

@@ -7,8 +7,8 @@
  * identifiers, lines, addresses). A guest may pass on whatever it gets, so flows are transitive.
  * Each mode is looked at by itself. Over a change of mode data flows too: a guest remembers, and some
  * resources keep what was written; that is asked for with BH_MODES_ALL.
- * What must be trusted for that to be all (engine, host kernel, shared processors, hardware that
- * masters memory, `open` back ends) is no data flow, and is listed for each guest.
+ * What must be trusted for that to be all (engine, host kernel, gate, shared processors, hardware that
+ * masters memory, `open` and `direct` back ends) is no data flow, and is listed for each guest.
  *
  * Outside of the graph: what is connected to a resource beyond the host (the other nodes of a CAN
  * bus, a network). The report says so.
@@ -101,7 +101,8 @@ enum bh_trust_kind {
     BH_TRUST_HOST_KERNEL,
     BH_TRUST_SUPERVISOR,
     BH_TRUST_ENGINE,
-    BH_TRUST_BACKEND,  /* an open one, or (direct) one that maps the windows of other devices */
+    BH_TRUST_GATE,     /* of a guest that has back ends */
+    BH_TRUST_BACKEND,  /* an open one, or a direct one, which writes rings that the guest reads */
     BH_TRUST_HARDWARE, /* masters memory without an IOMMU: of any guest */
     BH_TRUST_CPU,      /* shares processors with another guest */
     BH_TRUST_CACHE,    /* shares caches and memory bandwidth */

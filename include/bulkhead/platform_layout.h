@@ -18,6 +18,12 @@
  * of its guest is shared. What a device that is left out would have stays reserved, so that nothing
  * else moves.
  *
+ * The guest sees a window as one piece. In shadow it is two: the first is for the rings, and no back
+ * end ever maps it (one that could rewrite a used ring could tell the guest anything); the second is
+ * for data. That works because drivers allocate rings first: Linux fills a restricted pool from its
+ * begin, and sets up all queues before it makes the first request. Where a driver does otherwise, the
+ * gate copies.
+ *
  * x86_64 and firmware guests have no layout of ours: one region, placed by the engine; the engine or
  * the firmware places what they boot, and there is no device tree of ours.
  *
@@ -28,8 +34,8 @@
 
 #include "bulkhead/platform_definition.h"
 
-#define BH_REGIONS_MAX  (BH_DEVICES_MAX + 1u)
-#define BH_SEGMENTS_MAX 16u /* of a program that is an ELF file */
+#define BH_REGIONS_MAX  (2u * BH_DEVICES_MAX + 1u) /* RAM, and two parts of each window */
+#define BH_SEGMENTS_MAX 16u                        /* of a program that is an ELF file */
 
 /* ------------------------------------------------------------------------------------------------
  * the machine of layout v1 */
@@ -85,7 +91,7 @@
 
 enum bh_layout_kind {
     BH_REGION_PRIVATE,  /* no descriptor anywhere */
-    BH_REGION_WINDOW,   /* one device's: a sealed memfd */
+    BH_REGION_WINDOW,   /* one device's, or a part of it: a sealed memfd */
     BH_REGION_SHARED,   /* all RAM of a guest that is open (bh_guest_is_open): a sealed memfd */
     BH_REGION_RESERVED, /* would be the window of a device that is left out: no descriptor, and the
                            guest is not told of it */
@@ -96,6 +102,7 @@ struct bh_layout_region {
     uint32_t device; /* of a window, and of its place: index in guest->devices */
     uint64_t address;
     uint64_t size;
+    bool rings; /* of a window: its ring part, which no back end maps; data lies behind it */
 };
 
 /* Something that is put into memory before the guest starts. size 0: there is none. */
@@ -108,6 +115,8 @@ struct bh_layout {
     const struct bh_guest *guest;
     struct bh_layout_region regions[BH_REGIONS_MAX]; /* by address; [0] is RAM */
     uint32_t region_count;
+    /* By device index: the window as the guest sees it, both parts; size 0: it has none. */
+    struct bh_layout_region windows[BH_DEVICES_MAX];
     /* device index -> virtio-mmio slot (arm64) or order (x86_64); BH_SLOT_NONE: it is not virtio */
     uint32_t slots[BH_DEVICES_MAX];
     /* Layout v1; sizes are all 0 otherwise. */
@@ -166,7 +175,10 @@ void bh_disk_images_look(const struct bh_platform *platform, struct bh_diagnosti
 int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
                    const struct bh_boot_images *images, struct bh_diagnostics *diagnostics);
 
-/* The region that is the window of device `device`; NULL: it has none. */
+/* Whether a region is one of the two parts of a window. */
+bool bh_layout_is_part(const struct bh_layout *layout, const struct bh_layout_region *region);
+
+/* The window of device `device`, both parts of it, as the guest sees it; NULL: it has none. */
 const struct bh_layout_region *bh_layout_window(const struct bh_layout *layout, uint32_t device);
 
 /* The flattened device tree of a guest with layout v1: processors (PSCI by hvc), GICv3, timer,

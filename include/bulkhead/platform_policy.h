@@ -5,7 +5,7 @@
  * descriptor needs for them. From it come
  *   (a) the rights with which the supervisor opens a resource       bh_policy_rights
  *   (b) the filter that a back end holds each request against       bh_allowance_make, .operations, .ranges
- *   (c) what the gate allows: the same, and the limits              bh_allowance_make
+ *   (c) the limits that the gate holds to                           bh_allowance_make
  * and the edges of the flow analysis (platform_flow.h).
  *
  * Default: denied. A line allows for its guest, its resource, its numbers, in its modes; a `deny`
@@ -77,6 +77,11 @@ uint32_t bh_policy_operations_for(const struct bh_platform *platform, const stru
 /* The rights that these operations need: BH_RIGHT_*. */
 uint32_t bh_policy_rights(uint32_t resource_type, uint32_t operations);
 
+/* Where nothing else is written: of devices whose requests the gate sees and that never wait for the
+ * world outside; of all that have a back end. */
+#define BH_DEADLINE_MS 10000u
+#define BH_RESTARTS    60u
+
 #define BH_ALLOWANCE_RANGES_MAX 250u
 /* Ranges that the lines of one guest and resource may have together, as written, in one mode. */
 #define BH_POLICY_RANGES_MAX 1024u
@@ -93,7 +98,8 @@ struct bh_allowance {
     /* Sorted, without overlaps; none: the operations hold for every number, or the type has none. */
     struct bh_allowed_range ranges[BH_ALLOWANCE_RANGES_MAX];
     uint32_t range_count;
-    /* The least of the device's limits and of those of the lines that hold; 0: none. */
+    /* The least of the device's limits and of those of the lines that hold; where none is written,
+     * the default for such a device (BH_DEADLINE_MS, BH_RESTARTS); 0: none. */
     uint64_t operations_per_second;
     uint64_t bytes_per_second;
     uint64_t deadline_ms;

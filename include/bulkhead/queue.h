@@ -68,6 +68,7 @@ struct bh_chain {
     uint32_t readable_bytes; /* sums; a chain over 2^32 - 1 bytes is a violation */
     uint32_t writable_bytes;
     uint32_t written_max; /* writable_bytes before anything was cut */
+    bool resumed; /* from the journal: a predecessor had popped it, and may have served it */
     struct bh_span inline_spans[BH_CHAIN_INLINE];
 };
 

@@ -57,7 +57,8 @@ struct bh_vu_memory_ops {
      * told, and is neither mapped nor known; BH_DENIED: the message is refused, *why (static text)
      * says why. The descriptor stays the port's: dup what is to be kept. */
     int (*admit)(void *context, const struct bh_vu_region *region, int fd, const char **why);
-    /* An admitted region is gone, or its message was refused after all. */
+    /* An admitted region is gone, or its message was refused after all. Of several that are equal: the
+     * oldest. (A new table is admitted before the old one goes.) */
     void (*gone)(void *context, const struct bh_vu_region *region);
     /* The table is complete and changed (after SET_MEM_TABLE, ADD_MEM_REG, REM_MEM_REG); no ring
      * runs. */
@@ -88,7 +89,10 @@ struct bh_vu_ring_ops {
     void (*exchanged)(void *context, const struct bh_vu_plan *plan);
 };
 
-/* What outlives this process. Called before a message is answered. */
+/* What outlives this process. Called before a message is answered: first `keep` for what is new, then
+ * `save`, then `keep` for what is not needed any more, so that what was saved last never speaks of a
+ * descriptor that is not kept. A message stays in the connection until then: who dies over it leaves it
+ * to its successor. At most BH_VU_KEEP_QUEUES queues. */
 struct bh_vu_keep_ops {
     /* A descriptor is to be kept in `slot` (vhost_user_keep.h) instead of what is there; -1: forget
      * it. The descriptor stays the port's. */
@@ -97,7 +101,11 @@ struct bh_vu_keep_ops {
     void (*save)(void *context, const struct bh_vu_saved *saved);
 };
 
-/* A session that another process began. */
+/* A session that another process began. It goes on from within bh_vu_backend_create: regions are admitted,
+ * `changed` is called, rings start; no BH_VU_EVENT_CONNECTED. One that cannot be taken over is refused,
+ * with notice and `closed`, from there, too; `closed` must not destroy the back end then. With
+ * saved->connected 0 or without a connection it is over, and only its descriptors are let go of; a
+ * connection is then a new one. */
 struct bh_vu_adoption {
     const struct bh_vu_saved *saved;
     int *fds; /* BH_VU_KEEP_SLOTS; -1: none; become the port's */
@@ -107,7 +115,8 @@ struct bh_vu_setup {
     struct bh_device *device;
     struct bh_poller *poller;
     int listen_fd;     /* a listening socket, or -1 */
-    int connection_fd; /* a connected socket, or -1; exactly one of the two is given */
+    int connection_fd; /* a connected socket, or -1. One of the two is given; or none: then
+                          bh_vu_backend_connect brings the first front end */
     uint64_t features; /* subset of BH_VU_FEATURES to offer */
     void (*notice)(void *context, const struct bh_vu_notice *notice); /* NULL: nobody listens */
     void (*closed)(
@@ -130,20 +139,23 @@ uint64_t bh_vu_journal_bytes(uint16_t queue_count, uint16_t queue_size_max);
 
 struct bh_vu_backend;
 
-/* Makes the port and begins to watch. BH_NO_MEMORY; or the poller's error. All allocation happens
+/* Makes the port and begins to watch. *backend is set before the owner is called for the first time.
+ * BH_NO_MEMORY; or the poller's error. All allocation happens
  * here, except that memory regions and rings are mapped when the front end sends them. `device`
  * must have been initialised; the port binds itself to it. */
 int bh_vu_backend_create(struct bh_vu_backend **backend, const struct bh_vu_setup *setup);
 
 /* Ends connection and watches, waits for nothing: requests in flight must have been drained by the
- * caller (stop the disk first). NULL: nothing. */
+ * caller (stop the disk first). What is kept and what the journal says stays, for a successor. NULL:
+ * nothing. */
 void bh_vu_backend_destroy(struct bh_vu_backend *backend);
 
-/* The features behind the device have changed hands, or a stop that said BH_AGAIN is done: goes on
- * with what waits. */
+/* A stop that said BH_AGAIN (bh_vu_ring_ops) may be done: goes on with what waits, later in this turn of
+ * the poller. */
 void bh_vu_backend_idle(struct bh_vu_backend *backend);
 
-/* Takes the next connection, after `closed` (connection_fd only). BH_STATE: there is one. */
+/* Takes the next connection, within `closed` or after it (without listen_fd only). It is the port's, but
+ * for BH_STATE: there is one. */
 int bh_vu_backend_connect(struct bh_vu_backend *backend, int connection_fd);
 
 #endif

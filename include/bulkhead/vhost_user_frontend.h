@@ -61,13 +61,15 @@ struct bh_vu_share {
 };
 
 /* A queue's three events: descriptors that stay the same through stops and resumes, so that a
- * program can wait for `call` (and `error`) with whatever its system has for that. */
+ * program can wait for `call` (and `error`) with whatever its system has for that. Where they are
+ * lent (bh_vu_frontend_events) they are somebody else's, who waits for them and signals them. */
 struct bh_vu_frontend_queue {
     struct bh_queue_areas areas;
     int32_t kick;
     int32_t call;
     int32_t error;
     bool started;
+    bool lent;
 };
 
 #define BH_VU_FRONTEND_QUEUES_MAX 64u
@@ -99,8 +101,12 @@ struct bh_vu_frontend {
     bool broken;                /* the connection is of no use until it is resumed */
     bool shared;                /* the back end has the memory */
     bool backend_line;          /* the second line is open */
+    bool strange;               /* the back end asked for something that is no CONFIG_CHANGE */
+    uint32_t strange_request;   /* what, for the last time */
     struct bh_vu_inflight inflight;
     int32_t inflight_fd;
+    bool inflight_lent; /* the caller's */
+    bool inflight_told; /* on this connection */
     struct bh_vu_frontend_queue queues[BH_VU_FRONTEND_QUEUES_MAX];
 };
 
@@ -131,6 +137,27 @@ void bh_vu_frontend_finish(struct bh_vu_frontend *frontend);
  * BH_UNSUPPORTED: it is not; BH_STATE: there is no region. */
 int bh_vu_frontend_inflight_get(struct bh_vu_frontend *frontend, uint16_t queue_size);
 int bh_vu_frontend_inflight_set(struct bh_vu_frontend *frontend);
+
+/* Hands in a region of the caller's own making instead, for this and all later back ends; `fd` stays the
+ * caller's, and open. Whoever resets the device clears it. `region->mmap_size`: as bh_vu_journal_bytes
+ * (vhost_user_backend.h) has it for queue_count queues of queue_size, or more. fd -1: none any more.
+ * Before the first queue starts. */
+void bh_vu_frontend_inflight_lend(struct bh_vu_frontend *frontend,
+                                  const struct bh_vu_inflight *region, int32_t fd);
+
+/* Where a ring stands whose back end died, as SET_VRING_BASE has it. Split: `used` is its used ring.
+ * What is in flight is then the in-flight region's to tell. */
+uint32_t bh_vu_base_split(const void *used);
+/* Packed: `part` is the queue's part of the in-flight region (64-byte aligned), which a back end wrote.
+ * BH_PROTOCOL: it says nothing of the kind. */
+int bh_vu_base_packed(const void *part, uint16_t ring_size, uint32_t *base);
+
+/* Uses these events for a queue from now on, instead of the front end's own: they pass straight between
+ * the back end and whoever made them. They stay the caller's, and open, until others are lent. A queue
+ * that runs is told (kick, call, error: each that is not what it was). -1: none (not the kick).
+ * BH_INVALID: no such queue, or no kick. */
+int bh_vu_frontend_events(struct bh_vu_frontend *frontend, uint16_t index, int32_t kick,
+                          int32_t call, int32_t error);
 
 /* Stops a queue and tells where it stands (GET_VRING_BASE). Returns when the back end has finished
  * what was in flight. BH_INVALID: no such queue; BH_STATE: it does not run. */

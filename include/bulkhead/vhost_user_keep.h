@@ -13,6 +13,8 @@
 
 #define BH_VU_KEEP_QUEUES  64u
 #define BH_VU_KEEP_REGIONS 160u
+#define BH_VU_KEEP_NONE                                                                            \
+    UINT32_MAX /* slots[i]: region i was told and skipped; nothing of it is kept */
 
 /* Slots: a memory region's file; the three descriptors of a ring; the back end's line. */
 #define BH_VU_KEEP_REGION(i) (i)

@@ -25,12 +25,16 @@ bh_check_function bh_check_layout;
 /* check_isolation.c; the first fills in the defaults that depend on how a guest boots. */
 bh_check_function bh_check_isolation;
 bh_check_function bh_check_open_mixed;
+bh_check_function bh_check_bounce_mixed;
 bh_check_function bh_check_open_criticality;
+
+/* check_limits.c */
 bh_check_function bh_check_limits_direct;
+bh_check_function bh_check_deadline;
+bh_check_function bh_check_detach_root;
 
 /* check_engine.c; the first marks the devices that are left out. */
 bh_check_function bh_check_engine_device;
-bh_check_function bh_check_engine_isolation;
 bh_check_function bh_check_engine_watchdog;
 
 /* check_policy.c; the first two fill in what a line allows and denies. */
@@ -85,7 +89,8 @@ bh_check_function bh_check_cpus_few;
 bh_check_function bh_check_cpus_many;
 bh_check_function bh_check_cpu_shared;
 
-/* Why no device of the guest can keep to a window; NULL: each can (check_boot.c). */
+/* Why no device of the guest can keep to a window, so that all are bounce or open; NULL: each can
+ * (check_boot.c). */
 const char *bh_check_why_open(const struct bh_guest *guest);
 
 /* ------------------------------------------------------------------------ shared (check_each.c) */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks of what this version can do at all: device types without a back end, isolation that needs
- * the gate, watchdogs. It marks the devices that are left out because they are optional. What the
- * engine that is found on the host lacks is said when it is asked.
+ * Checks of what this version can do at all: device types without a back end, watchdogs. It marks the
+ * devices that are left out because they are optional. What the engine that is found on the host lacks
+ * is said when it is asked.
  */
 #include "check.h"
 
@@ -27,26 +27,6 @@ static void check_device(struct bh_reader *reader, struct bh_guest *guest,
 void bh_check_engine_device(struct bh_reader *reader, struct bh_platform *platform)
 {
     bh_each_device(reader, platform, check_device);
-}
-
-static void check_isolation(struct bh_reader *reader, struct bh_guest *guest,
-                            struct bh_device_definition *device)
-{
-    bool is_bounce = device->isolation.value == BH_ISOLATION_BOUNCE;
-
-    if (device->isolation.value != BH_ISOLATION_SHADOW && !is_bounce) {
-        return;
-    }
-    BH_SAY(reader, "engine-isolation", device->isolation.at,
-           "device %s of guest %s is %s, which needs the gate, and this version has none\n"
-           "write isolation: %s until then",
-           device->name.text, guest->name.text, bh_isolation_name(device->isolation.value),
-           is_bounce && bh_check_why_open(guest) != NULL ? "open" : "direct");
-}
-
-void bh_check_engine_isolation(struct bh_reader *reader, struct bh_platform *platform)
-{
-    bh_each_device(reader, platform, check_isolation);
 }
 
 static void check_watchdog(struct bh_reader *reader, struct bh_guest *guest)

@@ -13,8 +13,11 @@
 #define MIB (UINT64_C(1) << 20)
 
 /* What is needed besides RAM and windows, measured on Debian 12 and rounded up: QEMU for a guest,
- * a back end, and the host itself with the supervisor. */
+ * a gate, what it copies for a bounce device, a back end with the one that is kept ready for it, and
+ * the host itself with the supervisor. */
 #define ENGINE_BYTES  (64u * MIB)
+#define GATE_BYTES    (8u * MIB)
+#define COPIES_BYTES  (16u * MIB)
 #define BACKEND_BYTES (8u * MIB)
 #define HOST_BYTES    (256u * MIB)
 
@@ -37,11 +40,15 @@ static uint64_t memory_sum(const struct bh_platform *platform, uint64_t *besides
         bytes += guest->memory.value;
         *besides += ENGINE_BYTES;
         for (uint32_t j = 0; j < guest->device_count; j++) {
-            if (!guest->devices[j].left_out) {
-                bytes += guest->devices[j].window.value;
+            const struct bh_device_definition *device = &guest->devices[j];
+
+            if (!device->left_out) {
+                bytes += device->window.value;
                 *besides += BACKEND_BYTES;
+                *besides += device->isolation.value == BH_ISOLATION_BOUNCE ? COPIES_BYTES : 0;
             }
         }
+        *besides += guest->device_count > 0 ? GATE_BYTES : 0;
     }
     return bytes;
 }
@@ -70,7 +77,7 @@ void bh_check_host_memory_tight(struct bh_reader *reader, struct bh_platform *pl
     if (has != 0 && bytes <= has && bytes + besides > has) {
         BH_WARN(reader, "host-memory-tight", platform->host.memory.at,
                 "memory and windows of all guests are %s of the %s that the host has; engines,"
-                " back ends and the host itself take some %s more\n"
+                " gates, back ends and the host itself take some %s more\n"
                 "give guests less memory, or the host %s",
                 bh_size_text_make(align_up(bytes)).text, bh_size_text_make(has).text,
                 bh_size_text_make(align_up(besides)).text,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Checks of how devices are isolated: what how a guest boots allows, and what one device takes
- * from the others. Whether this version can do it is check_engine.c's.
+ * from the others. What the gate holds a device to besides is check_limits.c's.
  */
 #include <inttypes.h>
 
@@ -36,12 +36,12 @@ static void check_isolation(struct bh_reader *reader, struct bh_guest *guest,
     }
     if (why != NULL && given && !shares_all(device)) {
         BH_SAY(reader, "isolation", device->isolation.at,
-               "device %s of guest %s cannot be %s: %s\nwrite isolation: open, or remove it",
+               "device %s of guest %s cannot be %s: %s\nwrite isolation: bounce, or remove it",
                device->name.text, guest->name.text, bh_isolation_name(device->isolation.value),
                why);
     }
     if (why != NULL && !shares_all(device)) {
-        device->isolation.value = BH_ISOLATION_OPEN;
+        device->isolation.value = BH_ISOLATION_BOUNCE;
     }
     if (!shares_all(device)) {
         return;
@@ -60,34 +60,68 @@ void bh_check_isolation(struct bh_reader *reader, struct bh_platform *platform)
     bh_each_device(reader, platform, check_isolation);
 }
 
-/* ---------------------------------------------------------------------------------- open-mixed */
+/* -------------------------------------------------------------------------- open-mixed, bounce-mixed */
 
-static void check_open_mixed(struct bh_reader *reader, struct bh_guest *guest)
+/* The first device of the guest that is isolated so; NULL: none. `*count` gets how many there are. */
+static const struct bh_device_definition *
+find(const struct bh_guest *guest, bool (*is)(const struct bh_device_definition *device),
+     uint32_t *count)
 {
-    const struct bh_device_definition *open = NULL;
-    const struct bh_device_definition *other = NULL;
-    uint32_t others = 0;
+    const struct bh_device_definition *first = NULL;
 
+    *count = 0;
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const struct bh_device_definition *device = &guest->devices[i];
 
-        if (!bh_check_has_backend(device)) {
-            continue;
-        }
-        if (shares_all(device)) {
-            open = open == NULL ? device : open;
-        } else {
-            other = other == NULL ? device : other;
-            others++;
+        if (bh_check_has_backend(device) && is(device)) {
+            first = first == NULL ? device : first;
+            ++*count;
         }
     }
+    return first;
+}
+
+static bool is_open(const struct bh_device_definition *device)
+{
+    return device->isolation.value == BH_ISOLATION_OPEN;
+}
+
+static bool is_not_open(const struct bh_device_definition *device)
+{
+    return !is_open(device);
+}
+
+static bool is_bounce(const struct bh_device_definition *device)
+{
+    return device->isolation.value == BH_ISOLATION_BOUNCE;
+}
+
+static bool has_window(const struct bh_device_definition *device)
+{
+    return !shares_all(device);
+}
+
+bool bh_guest_has_open(const struct bh_guest *guest)
+{
+    uint32_t count;
+
+    return find(guest, is_open, &count) != NULL;
+}
+
+static void check_open_mixed(struct bh_reader *reader, struct bh_guest *guest)
+{
+    uint32_t count;
+    uint32_t others;
+    const struct bh_device_definition *open = find(guest, is_open, &count);
+    const struct bh_device_definition *other = find(guest, is_not_open, &others);
+
     if (open != NULL && other != NULL) {
         BH_WARN(reader, "open-mixed", open->isolation.at,
-                "device %s is %s, so all memory of guest %s is shared, and the back ends of its"
-                " other devices (%" PRIu32 ") can reach all of it too\n"
-                "make it direct, or every device open",
-                open->name.text, bh_isolation_name(open->isolation.value), guest->name.text,
-                others);
+                "device %s is open, so its back end reaches all memory of guest %s, also what is"
+                " kept from the back ends of its other devices (%" PRIu32 ")\n"
+                "make it %s, or every device open",
+                open->name.text, guest->name.text, others,
+                bh_check_why_open(guest) == NULL ? "shadow" : "bounce");
         bh_diagnostics_note(reader->diagnostics, other->name.at, "%s is meant to be %s",
                             other->name.text, bh_isolation_name(other->isolation.value));
     }
@@ -98,31 +132,43 @@ void bh_check_open_mixed(struct bh_reader *reader, struct bh_platform *platform)
     bh_each_guest(reader, platform, check_open_mixed);
 }
 
+static void check_bounce_mixed(struct bh_reader *reader, struct bh_guest *guest)
+{
+    uint32_t count;
+    uint32_t others;
+    const struct bh_device_definition *bounce = find(guest, is_bounce, &count);
+    const struct bh_device_definition *other = find(guest, has_window, &others);
+
+    if (bounce != NULL && other != NULL) {
+        BH_WARN(reader, "bounce-mixed", bounce->isolation.at,
+                "device %s is bounce, so all memory of guest %s is a file that its engine and its"
+                " gate have; with the windows of its other devices (%" PRIu32
+                ") alone nobody would have one\n"
+                "make it shadow, or every device bounce",
+                bounce->name.text, guest->name.text, others);
+        bh_diagnostics_note(reader->diagnostics, other->name.at, "%s is %s", other->name.text,
+                            bh_isolation_name(other->isolation.value));
+    }
+}
+
+void bh_check_bounce_mixed(struct bh_reader *reader, struct bh_platform *platform)
+{
+    bh_each_guest(reader, platform, check_bounce_mixed);
+}
+
 /* ---------------------------------------------------------------------------- open-criticality */
 
 static void check_open_criticality(struct bh_reader *reader, struct bh_guest *guest)
 {
-    const struct bh_device_definition *open = NULL;
-    uint32_t count = 0;
+    uint32_t count;
+    const struct bh_device_definition *open = find(guest, is_open, &count);
 
-    for (uint32_t i = 0; i < guest->device_count; i++) {
-        const struct bh_device_definition *device = &guest->devices[i];
-
-        if (bh_check_has_backend(device) && device->isolation.value == BH_ISOLATION_OPEN) {
-            open = open == NULL ? device : open;
-            count++;
-        }
-    }
     if (open != NULL && guest->criticality.value != BH_QM) {
-        const char *why = bh_check_why_open(guest);
-
         BH_WARN(reader, "open-criticality", open->isolation.at,
                 "guest %s is %s, and the back ends of its open devices (%" PRIu32
-                ", the first is %s) reach all of its memory\n%s%s%s",
+                ", the first is %s) reach all of its memory\nmake them %s",
                 guest->name.text, bh_criticality_name(guest->criticality.value), count,
-                open->name.text,
-                why == NULL ? "make them direct" : "they have to be open: ", why == NULL ? "" : why,
-                why == NULL ? "" : "; boot a kernel or an ELF program on arm64");
+                open->name.text, bh_check_why_open(guest) == NULL ? "shadow" : "bounce");
         bh_diagnostics_note(reader->diagnostics, guest->criticality.at, "what is claimed for it");
     }
 }
@@ -130,72 +176,4 @@ static void check_open_criticality(struct bh_reader *reader, struct bh_guest *gu
 void bh_check_open_criticality(struct bh_reader *reader, struct bh_platform *platform)
 {
     bh_each_guest(reader, platform, check_open_criticality);
-}
-
-/* ------------------------------------------------------------------------------- limits-direct */
-
-static bool has_limits(const struct bh_limits *limits)
-{
-    return limits->operations.value != 0 || limits->bytes.value != 0 ||
-           limits->deadline.value != 0 || limits->restarts.value != 0;
-}
-
-static bool is_counted(const struct bh_device_definition *device)
-{
-    return device->isolation.value == BH_ISOLATION_SHADOW ||
-           device->isolation.value == BH_ISOLATION_BOUNCE;
-}
-
-static void check_device_limits(struct bh_reader *reader, struct bh_guest *guest,
-                                struct bh_device_definition *device)
-{
-    (void)guest;
-    if (has_limits(&device->limits) && !is_counted(device)) {
-        BH_WARN(reader, "limits-direct", device->limits.at,
-                "device %s is %s, and nobody counts the requests of such a device\n"
-                "the limits will hold where the gate is between, in isolation shadow or bounce;"
-                " remove them, or\n"
-                "switch this off with -W no-limits-direct",
-                device->name.text,
-                bh_check_has_backend(device) ? bh_isolation_name(device->isolation.value)
-                                             : "passed through");
-    }
-}
-
-/* The first device that a line is about and that nobody counts the requests of. */
-static const struct bh_use *find_uncounted(const struct bh_platform *platform,
-                                           const struct bh_policy_line *line)
-{
-    struct bh_uses uses = bh_index_uses(platform, line->to);
-    const struct bh_use *use = uses.uses;
-
-    for (uint32_t i = 0; i < uses.count; i++, use++) {
-        if (use->guest == line->of && !is_counted(use->device)) {
-            return use;
-        }
-    }
-    return NULL;
-}
-
-void bh_check_limits_direct(struct bh_reader *reader, struct bh_platform *platform)
-{
-    bh_each_device(reader, platform, check_device_limits);
-    for (uint32_t i = 0; i < platform->policy_count; i++) {
-        const struct bh_policy_line *line = &platform->policy[i];
-        const struct bh_use *use;
-
-        if (!has_limits(&line->limits) || line->of == NULL || line->to == NULL) {
-            continue;
-        }
-        use = find_uncounted(platform, line);
-        if (use != NULL) {
-            BH_WARN(reader, "limits-direct", line->limits.at,
-                    "device %s of guest %s is not behind the gate, and nobody counts its requests\n"
-                    "the limits will hold where the gate is between, in isolation shadow or"
-                    " bounce; remove them, or\n"
-                    "switch this off with -W no-limits-direct",
-                    use->device->name.text, use->guest->name.text);
-            bh_diagnostics_note(reader->diagnostics, use->device->name.at, "the device");
-        }
-    }
 }

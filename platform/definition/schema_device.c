@@ -27,10 +27,26 @@ static const uint64_t window_fallbacks[BH_DEVICE_TYPES] = {
 
 const struct bh_schema_word bh_words_isolation[] = {
     [BH_ISOLATION_DIRECT] = {"direct",
-                             "the windows of the guest's devices, and none of its other memory"},
-    [BH_ISOLATION_SHADOW] = {"shadow", "the data of this device's window; needs the gate"},
-    [BH_ISOLATION_BOUNCE] = {"bounce", "copies of what requests in flight name; needs the gate"},
+                             "this device's window with its rings; the gate is not in between"},
+    [BH_ISOLATION_SHADOW] = {"shadow", "the data of this device's window; requests pass the gate"},
+    [BH_ISOLATION_BOUNCE] = {"bounce",
+                             "copies of what requests in flight name; requests pass the gate"},
     [BH_ISOLATION_OPEN] = {"open", "all memory of the guest"},
+    {NULL, NULL},
+};
+
+static const struct bh_schema_word on_violation_words[] = {
+    [BH_CONSEQUENCE_DETACH] = {"detach", "the device stands still until the guest resets it"},
+    [BH_CONSEQUENCE_RESET_GUEST] = {"reset-guest", "the guest begins anew"},
+    [BH_CONSEQUENCE_STOP_GUEST] = {"stop-guest", "the guest ends"},
+    {NULL, NULL},
+};
+
+static const struct bh_schema_word on_failure_words[] = {
+    [BH_CONSEQUENCE_DETACH] = {"detach", "the guest goes on, and its requests get errors"},
+    [BH_CONSEQUENCE_RESET_GUEST] = {"reset-guest", "the guest begins anew, with a new back end"},
+    [BH_CONSEQUENCE_STOP_GUEST] = {"stop-guest", "the guest ends"},
+    [BH_CONSEQUENCE_STOP] = {"stop", "the whole platform stops, in order"},
     {NULL, NULL},
 };
 
@@ -54,15 +70,18 @@ static const struct bh_schema_key limits_keys[] = {
      BH_AT(bh_limits, deadline),
      BH_IN(1, 600 * BH_SECOND),
      .example = "500ms",
-     .otherwise = "there is none",
-     .doc = "How long a request may take before its back end counts as hung."},
+     .otherwise = "of a blk, rng, fs, crypto, rpmb, i2c or spi device in shadow or bounce: 10s; of "
+                  "others there "
+                  "is none, because their requests wait for the world outside",
+     .doc = "How long requests may wait without one being done before the back end counts as hung, "
+            "and is replaced."},
     {.key = "restarts",
      .type = BH_SCHEMA_NUMBER,
      BH_AT(bh_limits, restarts),
-     BH_IN(1, 60),
+     BH_IN(1, 6000),
      .example = "3",
-     .otherwise = "there is no limit",
-     .doc = "Times in a minute that the back end is started again."},
+     .otherwise = "of a device: 60",
+     .doc = "Times in a minute that the back end is replaced; after that on-failure holds."},
 };
 
 const struct bh_schema_group bh_schema_limits = {
@@ -105,10 +124,10 @@ static const struct bh_schema_key device_keys[] = {
      .type = BH_SCHEMA_CHOICE,
      BH_AT(bh_device_definition, isolation),
      .words = bh_words_isolation,
-     .fallback = BH_ISOLATION_DIRECT,
+     .fallback = BH_ISOLATION_SHADOW,
      .kinds = EVERY & ~KIND(PASSTHROUGH),
-     .otherwise = "direct; open where the guest boots firmware or is x86_64",
-     .example = "direct",
+     .otherwise = "shadow; bounce where the guest boots firmware or is x86_64",
+     .example = "shadow",
      .doc = "What the device's process can reach of the guest's memory."},
     {.key = "window",
      .type = BH_SCHEMA_SIZE,
@@ -133,8 +152,25 @@ static const struct bh_schema_key device_keys[] = {
      BH_AT(bh_device_definition, limits),
      .group = &bh_schema_limits,
      .example = "{ operations: 500 }",
-     .otherwise = "there are none",
+     .otherwise = "there are none but a deadline and a number of restarts",
      .doc = "Limits that hold in every mode."},
+    {.key = "on-violation",
+     .type = BH_SCHEMA_CHOICE,
+     BH_AT(bh_device_definition, on_violation),
+     .words = on_violation_words,
+     .fallback = BH_CONSEQUENCE_DETACH,
+     .kinds = EVERY & ~KIND(PASSTHROUGH),
+     .example = "reset-guest",
+     .doc = "What follows when the guest breaks the protocol of the device."},
+    {.key = "on-failure",
+     .type = BH_SCHEMA_CHOICE,
+     BH_AT(bh_device_definition, on_failure),
+     .words = on_failure_words,
+     .fallback = BH_CONSEQUENCE_STOP_GUEST,
+     .kinds = EVERY & ~KIND(PASSTHROUGH),
+     .example = "detach",
+     .doc = "What follows when its back end ended and cannot be replaced, or was replaced too "
+            "often."},
     {.key = "queues",
      .type = BH_SCHEMA_NUMBER,
      BH_AT(bh_device_definition, queues),

@@ -198,7 +198,8 @@ static int decide_isolated(enum bh_verdict *verdict, char *why, const struct bh_
     if (why[0] != '\0') {
         *verdict = BH_VERDICT_VIOLATED;
     } else {
-        add(why, BH_WHY_BYTES, "back ends reach its windows only, and an IOMMU holds all hardware");
+        add(why, BH_WHY_BYTES,
+            "gate and back ends reach its windows only, and an IOMMU holds all hardware");
     }
     return BH_OK;
 }

@@ -179,9 +179,10 @@ static void note_reach(const struct violation *violation, const struct bh_guest 
     for (uint32_t i = 0; i < guest->device_count; i++) {
         device = &guest->devices[i];
         if (bh_flow_opens(device)) {
-            bh_diagnostics_note(diagnostics, device->isolation.at,
-                                "device %s is %s: all memory of %s is shared", device->name.text,
-                                bh_isolation_name(device->isolation.value), guest->name.text);
+            bh_diagnostics_note(
+                diagnostics, device->isolation.at, "device %s is %s: all memory of %s is shared%s",
+                device->name.text, bh_isolation_name(device->isolation.value), guest->name.text,
+                device->isolation.value == BH_ISOLATION_BOUNCE ? " with its gate" : "");
         }
     }
     while ((device = bh_flow_master(platform, &owner, &next)) != NULL) {
@@ -199,7 +200,7 @@ static void say_isolated(const struct violation *violation)
 
     BH_SAY(violation->reader, "assert-isolated", isolated->at,
            "the private memory of %s can be reached from outside of it\n"
-           "make its devices direct, have it boot a kernel or an ELF program on arm64,\n"
+           "leave isolation out (shadow), have it boot a kernel or an ELF program on arm64,\n"
            "and put hardware that masters memory behind an IOMMU (iommu: true)",
            guest->name.text);
     note_reach(violation, guest);

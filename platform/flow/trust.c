@@ -69,57 +69,68 @@ static void tell_hardware(const struct telling *telling)
 
 /* -------------------------------------------------------------------------------------- back ends */
 
-/* Whether a back end is connected to the guest's memory by a window of its own, or as a whole. */
 static bool has_backend(const struct bh_device_definition *device)
 {
     return device->type.value != BH_DEVICE_PASSTHROUGH && !device->left_out;
 }
 
-static void tell_open(const struct telling *telling)
+/* Those that the gate cannot hold: in shadow and bounce a back end is trusted with nothing. */
+static void tell_backends(const struct telling *telling, enum bh_isolation isolation)
 {
     const struct bh_guest *guest = telling->guest;
-    bool shared = bh_guest_is_open(guest);
 
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const struct bh_device_definition *device = &guest->devices[i];
         const struct bh_trust trust = {.kind = BH_TRUST_BACKEND, .device = device};
 
-        if (!has_backend(device)) {
+        if (!has_backend(device) || device->isolation.value != isolation) {
             continue;
         }
-        if (device->isolation.value == BH_ISOLATION_OPEN) {
+        if (isolation == BH_ISOLATION_OPEN) {
             tell(telling, trust, "the back end of %s reaches all memory of %s", device->name.text,
                  guest->name.text);
-        } else if (shared && device->isolation.value == BH_ISOLATION_DIRECT) {
+        } else {
             tell(telling, trust,
-                 "the back end of %s reaches all memory of %s, because another device shares it",
+                 "the back end of %s writes the rings of its window, so what they tell %s is its "
+                 "word",
                  device->name.text, guest->name.text);
         }
     }
 }
 
-static void tell_direct(const struct telling *telling)
+/* ----------------------------------------------------------------------------------- the platform */
+
+/* What the gate could do to its own guest; it has nothing of the others. */
+static void tell_gate(const struct telling *telling)
 {
     const struct bh_guest *guest = telling->guest;
+    const struct bh_trust trust = {.kind = BH_TRUST_GATE};
     uint32_t windows = 0;
+    uint32_t backends = 0;
 
-    for (uint32_t i = 0; i < guest->device_count; i++) {
-        windows += has_backend(&guest->devices[i]) && guest->devices[i].window.value != 0 ? 1u : 0u;
-    }
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const struct bh_device_definition *device = &guest->devices[i];
+        const bool shares_all = device->isolation.value == BH_ISOLATION_OPEN ||
+                                device->isolation.value == BH_ISOLATION_BOUNCE;
 
-        if (has_backend(device) && device->isolation.value == BH_ISOLATION_DIRECT && windows > 1 &&
-            !bh_guest_is_open(guest)) {
-            tell(telling, (struct bh_trust){.kind = BH_TRUST_BACKEND, .device = device},
-                 "the back end of %s is shown the windows of the other devices of %s (%" PRIu32
-                 ") too",
-                 device->name.text, guest->name.text, windows - 1);
-        }
+        backends += has_backend(device) ? 1u : 0u;
+        windows += has_backend(device) && !shares_all ? 1u : 0u;
+    }
+    if (backends == 0) {
+        return;
+    }
+    if (bh_guest_is_open(guest)) {
+        tell(
+            telling, trust,
+            "the gate of %s maps all of its memory, and keeps its back ends to what they may reach",
+            guest->name.text);
+    } else {
+        tell(telling, trust,
+             "the gate of %s maps its windows (%" PRIu32
+             ") and none of its other memory, and keeps its back ends to what they may reach",
+             guest->name.text, windows);
     }
 }
-
-/* ----------------------------------------------------------------------------------- the platform */
 
 static void tell_platform(const struct telling *telling)
 {
@@ -129,6 +140,7 @@ static void tell_platform(const struct telling *telling)
          "the host's kernel keeps processes, memory and descriptors apart");
     tell(telling, (struct bh_trust){.kind = BH_TRUST_ENGINE},
          "the QEMU of %s maps all of its memory and makes its machine", name);
+    tell_gate(telling);
     tell(telling, (struct bh_trust){.kind = BH_TRUST_SUPERVISOR},
          "the supervisor opens resources, makes windows and writes filters as the definition says");
 }
@@ -244,8 +256,8 @@ void bh_trust_list(const struct bh_platform *platform, const struct bh_guest *gu
     const struct telling telling = {platform, guest, found, context};
 
     tell_hardware(&telling);
-    tell_open(&telling);
-    tell_direct(&telling);
+    tell_backends(&telling, BH_ISOLATION_OPEN);
+    tell_backends(&telling, BH_ISOLATION_DIRECT);
     tell_platform(&telling);
     tell_mediators(&telling);
     tell_processors(&telling);

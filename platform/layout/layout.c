@@ -58,6 +58,24 @@ static int ram_make(struct bh_layout *layout, struct bh_diagnostics *diagnostics
     return BH_OK;
 }
 
+/* A window as the engine gets it: in one piece, or in shadow in two, because the back end maps only
+ * the second. What is left out is mapped by nobody. */
+static void parts_make(struct bh_layout *layout, const struct bh_layout_region *window)
+{
+    const struct bh_device_definition *device = &layout->guest->devices[window->device];
+    struct bh_layout_region part = *window;
+
+    if (window->kind == BH_REGION_WINDOW && device->isolation.value == BH_ISOLATION_SHADOW) {
+        part.size = bh_window_rings(device);
+        part.rings = true;
+        layout->regions[layout->region_count++] = part;
+        part.address += part.size;
+        part.size = window->size - part.size;
+        part.rings = false;
+    }
+    layout->regions[layout->region_count++] = part;
+}
+
 /* Behind RAM, in the order of the devices, without a gap. */
 static int windows_make(struct bh_layout *layout, struct bh_diagnostics *diagnostics)
 {
@@ -66,7 +84,7 @@ static int windows_make(struct bh_layout *layout, struct bh_diagnostics *diagnos
 
     for (uint32_t i = 0; i < guest->device_count; i++) {
         const struct bh_device_definition *device = &guest->devices[i];
-        struct bh_layout_region *region = &layout->regions[layout->region_count];
+        struct bh_layout_region *window = &layout->windows[i];
 
         if (!has_window(device)) {
             continue;
@@ -81,12 +99,12 @@ static int windows_make(struct bh_layout *layout, struct bh_diagnostics *diagnos
                                guest->name.text);
             return BH_INVALID;
         }
-        region->kind = device->left_out ? BH_REGION_RESERVED : BH_REGION_WINDOW;
-        region->device = i;
-        region->address = BH_VIRT_RAM + used;
-        region->size = device->window.value;
+        window->kind = device->left_out ? BH_REGION_RESERVED : BH_REGION_WINDOW;
+        window->device = i;
+        window->address = BH_VIRT_RAM + used;
+        window->size = device->window.value;
         used += device->window.value;
-        layout->region_count++;
+        parts_make(layout, window);
     }
     return BH_OK;
 }
@@ -165,12 +183,12 @@ int bh_layout_make(struct bh_layout *layout, const struct bh_guest *guest,
 
 const struct bh_layout_region *bh_layout_window(const struct bh_layout *layout, uint32_t device)
 {
-    for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_layout_region *region = &layout->regions[i];
+    const struct bh_layout_region *window = &layout->windows[device];
 
-        if (region->kind == BH_REGION_WINDOW && region->device == device) {
-            return region;
-        }
-    }
-    return NULL;
+    return window->kind == BH_REGION_WINDOW && window->size > 0 ? window : NULL;
+}
+
+bool bh_layout_is_part(const struct bh_layout *layout, const struct bh_layout_region *region)
+{
+    return region->kind == BH_REGION_WINDOW && region->size < layout->windows[region->device].size;
 }

@@ -21,7 +21,11 @@
 #define PAGE_BYTES  (64u * KIB)
 
 #define GROUP_BYTES (256u * KIB)
-#define RING_BYTES  (32u * KIB) /* of 1024 entries, the most that QEMU has */
+
+/* Of 1024 entries, the most that QEMU has, with pages of 4K: split, one piece of 28K; packed, pieces of
+ * 16K, 4K and 4K. Eight of them fill a group, so what groups cut off never needs more. With 128
+ * entries, which is what the engine asks for, it holds a ring with pages of 16K too. */
+#define RING_BYTES (32u * KIB)
 
 /* Linux makes requests of up to 4 MiB (BLK_DEF_MAX_SECTORS_CAP). Its pieces fill more than half of
  * each group but one, so it takes up to 33 groups; headers take another one. */
@@ -50,20 +54,38 @@ static uint64_t ring_pairs(const struct bh_device_definition *console)
     return console->ports.count > 0 ? console->ports.count + 2u : 1u;
 }
 
-/* What no driver can do without: the rings, as long as they can be. */
-static uint64_t rings_bytes(const struct bh_device_definition *device)
+uint64_t bh_device_queues(const struct bh_device_definition *device)
 {
     switch (device->type.value) {
     case BH_DEVICE_BLK:
-        return device->queues.value * RING_BYTES;
+        return device->queues.value;
     case BH_DEVICE_CONSOLE:
-        return ring_pairs(device) * 2u * RING_BYTES;
+        return ring_pairs(device) * 2u;
     case BH_DEVICE_NET:
         /* Pairs, and one for control. */
-        return (2u * device->queues.value + 1u) * RING_BYTES;
+        return 2u * device->queues.value + 1u;
     default:
-        return bh_device_kind(device->type.value).queues * RING_BYTES;
+        return bh_device_kind(device->type.value).queues;
     }
+}
+
+/* What no driver can do without: the rings, as long as they can be. */
+static uint64_t rings_bytes(const struct bh_device_definition *device)
+{
+    return bh_device_queues(device) * RING_BYTES;
+}
+
+uint64_t bh_window_rings(const struct bh_device_definition *device)
+{
+    return bh_align_up(rings_bytes(device), PAGE_BYTES);
+}
+
+/* Rings and anything at all; in shadow not in the same page. */
+static uint64_t window_least(const struct bh_device_definition *device)
+{
+    return device->isolation.value == BH_ISOLATION_SHADOW
+               ? bh_window_rings(device) + PAGE_BYTES
+               : bh_align_up(rings_bytes(device) + 1u, PAGE_BYTES);
 }
 
 uint64_t bh_window_for_linux(const struct bh_device_definition *device)
@@ -77,7 +99,7 @@ uint64_t bh_window_for_linux(const struct bh_device_definition *device)
                            PAGE_BYTES);
     default:
         /* Nothing was measured: room for the rings, and for a buffer. */
-        return bh_align_up(rings_bytes(device) + 1u, PAGE_BYTES);
+        return window_least(device);
     }
 }
 
@@ -95,7 +117,7 @@ bool bh_window_check(const struct bh_guest *guest, const struct bh_device_defini
                      struct bh_diagnostics *diagnostics)
 {
     const uint64_t size = device->window.value;
-    const uint64_t least = bh_align_up(rings_bytes(device) + 1u, PAGE_BYTES);
+    const uint64_t least = window_least(device);
     const uint64_t enough = bh_window_for_linux(device);
 
     if (size < least || size % PAGE_BYTES != 0) {
@@ -141,8 +163,12 @@ static uint64_t books_bytes(const struct bh_layout *layout)
         const struct bh_layout_region *region = &layout->regions[i];
 
         bytes += region->size / FRAME_BYTES * FRAME_BOOK_BYTES;
-        if (region->kind == BH_REGION_WINDOW) {
-            bytes += block_bytes(region->size / SLOT_BYTES * SLOT_BOOK_BYTES);
+    }
+    for (uint32_t i = 0; i < layout->guest->device_count; i++) {
+        const struct bh_layout_region *window = bh_layout_window(layout, i);
+
+        if (window != NULL) {
+            bytes += block_bytes(window->size / SLOT_BYTES * SLOT_BOOK_BYTES);
         }
     }
     return bytes;

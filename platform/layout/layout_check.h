@@ -13,6 +13,13 @@ static inline uint64_t bh_align_up(uint64_t value, uint64_t to)
     return (value + to - 1u) / to * to;
 }
 
+/* Virtqueues that the device has, at most. */
+uint64_t bh_device_queues(const struct bh_device_definition *device);
+
+/* Bytes of a window that hold the device's rings, as long as they can be: its ring part in shadow. A
+ * multiple of 64K, like the window, so that hosts with pages of any size can map it by itself. */
+uint64_t bh_window_rings(const struct bh_device_definition *device);
+
 /* Bytes that the window of a device must have for Linux' driver of it. */
 uint64_t bh_window_for_linux(const struct bh_device_definition *device);
 

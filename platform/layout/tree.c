@@ -4,8 +4,8 @@
  * machine are tree_machine.c; here is what depends on the definition: memory, reservations for the
  * windows, the virtio-mmio slots in use, /chosen.
  *
- * Every byte of a window is reserved, as a `restricted-dma-pool` that its slot names: Linux then
- * bounces all of that device's transfers, rings included, through it.
+ * Every byte of a window is reserved, as one `restricted-dma-pool` that its slot names, whatever parts
+ * it has: Linux then bounces all of that device's transfers, rings included, through it.
  */
 #include <inttypes.h>
 #include <libfdt.h>
@@ -59,22 +59,28 @@ void bh_tree_add(struct bh_tree *tree, int result)
     }
 }
 
+static void range_add(uint32_t *words, const struct bh_layout_region *region)
+{
+    words[0] = (uint32_t)(region->address >> 32);
+    words[1] = (uint32_t)region->address;
+    words[2] = (uint32_t)(region->size >> 32);
+    words[3] = (uint32_t)region->size;
+}
+
 /* RAM and windows: a window is memory too, else Linux has no mapping for it. */
 static void memory_add(struct bh_tree *tree, const struct bh_layout *layout)
 {
-    uint32_t words[4u * BH_REGIONS_MAX];
-    uint32_t count = 0;
+    uint32_t words[4u * (1u + BH_DEVICES_MAX)];
+    uint32_t count = 4;
 
-    for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_layout_region *region = &layout->regions[i];
+    range_add(words, &layout->regions[0]);
+    for (uint32_t i = 0; i < layout->guest->device_count; i++) {
+        const struct bh_layout_region *window = bh_layout_window(layout, i);
 
-        if (region->kind == BH_REGION_RESERVED) {
-            continue;
+        if (window != NULL) {
+            range_add(words + count, window);
+            count += 4;
         }
-        words[count++] = (uint32_t)(region->address >> 32);
-        words[count++] = (uint32_t)region->address;
-        words[count++] = (uint32_t)(region->size >> 32);
-        words[count++] = (uint32_t)region->size;
     }
     bh_tree_node(tree, "memory", layout->regions[0].address);
     bh_tree_text(tree, "device_type", "memory");
@@ -88,17 +94,16 @@ static void reservations_add(struct bh_tree *tree, const struct bh_layout *layou
     bh_tree_add(tree, fdt_property_u32(tree->fdt, "#address-cells", 2));
     bh_tree_add(tree, fdt_property_u32(tree->fdt, "#size-cells", 2));
     bh_tree_add(tree, fdt_property(tree->fdt, "ranges", NULL, 0));
-    for (uint32_t i = 0; i < layout->region_count; i++) {
-        const struct bh_layout_region *region = &layout->regions[i];
+    for (uint32_t i = 0; i < layout->guest->device_count; i++) {
+        const struct bh_layout_region *window = bh_layout_window(layout, i);
 
-        if (region->kind != BH_REGION_WINDOW) {
+        if (window == NULL) {
             continue;
         }
-        bh_tree_node(tree, layout->guest->devices[region->device].name.text, region->address);
+        bh_tree_node(tree, layout->guest->devices[i].name.text, window->address);
         bh_tree_text(tree, "compatible", "restricted-dma-pool");
-        bh_tree_reg(tree, region->address, region->size);
-        bh_tree_add(
-            tree, fdt_property_u32(tree->fdt, "phandle", BH_TREE_PHANDLE_WINDOWS + region->device));
+        bh_tree_reg(tree, window->address, window->size);
+        bh_tree_add(tree, fdt_property_u32(tree->fdt, "phandle", BH_TREE_PHANDLE_WINDOWS + i));
         bh_tree_add(tree, fdt_end_node(tree->fdt));
     }
     bh_tree_add(tree, fdt_end_node(tree->fdt));

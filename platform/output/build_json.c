@@ -17,6 +17,7 @@
  *         "regions": [                    by address; the first is RAM
  *           { "kind": "private" | "shared", "address": "0x40000000", "size": 134217728 },
  *           { "kind": "window", "device": "root", "address": "0x48000000", "size": 4194304 },
+ *                                         or its two parts, with "part": "rings" | "data"
  *           { "kind": "reserved", … } ],  the place of a window of a device that is left out
  *         "slots": { "root": 0 },         virtio-mmio slot of each device; on x86_64 its order
  *         "images": {                     guests with layout v1: where each lies, and its room
@@ -282,6 +283,9 @@ static json_t *regions_json(struct maker *maker, const struct bh_layout *layout)
         set(maker, object, "kind", json_string(kinds[region->kind]));
         if (region->kind == BH_REGION_WINDOW || region->kind == BH_REGION_RESERVED) {
             set(maker, object, "device", text_json(&layout->guest->devices[region->device].name));
+        }
+        if (bh_layout_is_part(layout, region)) {
+            set(maker, object, "part", json_string(region->rings ? "rings" : "data"));
         }
         range_set(maker, object, region->address, region->size);
         append(maker, array, object);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * memory-map.txt: for each guest what lies where in its memory and who can reach it, for people.
- * It says what holds with the back ends connected directly, not what one would wish.
+ * It says what the gate lets each back end have.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,6 +45,30 @@ static void placements_print(FILE *to, const struct bh_layout *layout)
     }
 }
 
+/* Who reaches a window, or a part of it. */
+static const char *reach_of(const struct bh_guest *guest, const struct bh_layout_region *region)
+{
+    static const char *const reach[2][2] = {
+        {"guest, engine, gate, its back end", "guest, engine, gate, its back end, open ones"},
+        {"guest, engine, gate", "guest, engine, gate, open back ends"},
+    };
+
+    return reach[region->rings][bh_guest_has_open(guest)];
+}
+
+static void window_print(FILE *to, const struct bh_layout *layout,
+                         const struct bh_layout_region *region)
+{
+    char detail[64];
+
+    (void)snprintf(detail, sizeof(detail), "%s%s", layout->guest->devices[region->device].name.text,
+                   !bh_layout_is_part(layout, region) ? ""
+                   : region->rings                    ? ", rings"
+                                                      : ", data");
+    line_print(to, region->address, region->size, "window of ", detail,
+               reach_of(layout->guest, region));
+}
+
 static void regions_print(FILE *to, const struct bh_layout *layout)
 {
     for (uint32_t i = 0; i < layout->region_count; i++) {
@@ -57,13 +81,12 @@ static void regions_print(FILE *to, const struct bh_layout *layout)
             break;
         case BH_REGION_SHARED:
             line_print(to, region->address, region->size, "shared RAM", "",
-                       "guest, engine, all back ends");
+                       bh_guest_has_open(layout->guest) ? "guest, engine, gate, open back ends"
+                                                        : "guest, engine, gate");
             placements_print(to, layout);
             break;
         case BH_REGION_WINDOW:
-            line_print(to, region->address, region->size, "window of ",
-                       layout->guest->devices[region->device].name.text,
-                       "guest, engine, direct back ends");
+            window_print(to, layout, region);
             break;
         case BH_REGION_RESERVED:
             line_print(to, region->address, region->size, "left out: window of ",
@@ -115,10 +138,12 @@ char *bh_build_map(const struct bh_platform *platform, const struct bh_built *bu
     if (!to) {
         return NULL;
     }
-    (void)fprintf(to,
-                  "Memory of the guests of %s, as each guest sees it.\n"
-                  "The engine gives every direct back end of a guest all windows of that guest.\n",
-                  platform->name.text);
+    (void)fprintf(
+        to,
+        "Memory of the guests of %s, as each guest sees it.\n"
+        "The engine and the gate of a guest have all that it shares; the gate hands on to "
+        "a back end\nwhat stands here. For the guest, rings and data are one window.\n",
+        platform->name.text);
     for (uint32_t i = 0; i < platform->guest_count; i++) {
         guest_print(to, &built[i].layout);
     }

@@ -122,8 +122,9 @@ static void memory_print(FILE *to, const struct bh_layout *layout)
         " * the guest's to overwrite once it has started.");
     range(to, "RAM", "", ram->address, ram->size);
     number(to, "RAM_IS_SHARED", "", ram->kind == BH_REGION_SHARED,
-           ram->kind == BH_REGION_SHARED ? "back ends can reach all of it"
-                                         : "no back end can reach it");
+           ram->kind != BH_REGION_SHARED      ? "neither gate nor back ends can reach it"
+           : bh_guest_has_open(layout->guest) ? "open back ends can reach all of it"
+                                              : "the gate can reach all of it");
     range(to, "TREE", "", layout->tree.address, layout->tree.size);
     address(to, "IMAGE_BASE", "", BH_VIRT_IMAGE);
 }

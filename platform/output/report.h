@@ -42,7 +42,8 @@ struct bh_report {
     struct bh_report_link *links; /* by guest, then by device */
     uint32_t link_count;
     uint32_t first[BH_GUESTS_MAX + 1u]; /* of the links of each guest; one more ends the last */
-    uint32_t open_guests;               /* whose memory is shared */
+    uint32_t open_guests;               /* whose memory back ends reach */
+    uint32_t gated_guests;              /* whose memory is shared with their gate alone */
     uint32_t violated;                  /* assertions, each counted once */
 };
 

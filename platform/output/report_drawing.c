@@ -69,12 +69,16 @@ int bh_report_drawing(const struct bh_report *report)
     const uint32_t guests = report->platform->guest_count;
     int result;
 
-    bh_html_put(report->html,
-                "<section id=\"platform\">\n<h2>The platform</h2>\n"
-                "<p>A line is there only where the policy allows something. Each back end is a "
-                "process of its own, in a sandbox, with descriptors for its resource and nothing "
-                "else. What is connected to a resource beyond the host (the other nodes of a bus, "
-                "a network) is not part of this picture.</p>\n");
+    bh_html_put(
+        report->html,
+        "<section id=\"platform\">\n<h2>The platform</h2>\n"
+        "<p>A line is there only where the policy allows something. Each back end is a "
+        "process of its own, in a sandbox, with descriptors for its resource and nothing "
+        "else. Between a guest and a back end lies what both reach: a window, or (dashed) "
+        "copies of requests in flight; the bar across it is the gate of the guest, where it "
+        "sees each request. What is connected to a resource beyond the host (the other nodes of a "
+        "bus, "
+        "a network) is not part of this picture.</p>\n");
     if (guests <= BH_DRAWN_GUESTS_MAX && report->link_count <= BH_DRAWN_LINKS_MAX) {
         result = sheets_draw(report);
     } else {

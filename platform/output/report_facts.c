@@ -79,7 +79,8 @@ static void links_fill(struct bh_report *report, struct bh_allowance *scratch)
                                  : (uint32_t)(link->device->uses - platform->resources);
             link_fill(report, link, scratch);
         }
-        report->open_guests += bh_guest_is_open(guest) ? 1u : 0u;
+        report->open_guests += bh_guest_has_open(guest) ? 1u : 0u;
+        report->gated_guests += bh_guest_is_open(guest) && !bh_guest_has_open(guest) ? 1u : 0u;
     }
     report->first[platform->guest_count] = count;
 }

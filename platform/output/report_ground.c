@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What everything in the drawing stands on, and so has to trust: supervisor, engine, host kernel,
- * hardware.
+ * What everything in the drawing stands on, and so has to trust: gate, supervisor, engine, host
+ * kernel, hardware.
  */
 #include <inttypes.h>
 
@@ -15,13 +15,14 @@
 int bh_ground_draw(const struct bh_report *report, int y, int width)
 {
     static const char *const bars[] = {
+        "gate: a process for each guest, which keeps its back ends to what they may reach",
         "supervisor: opens every resource with the least rights, starts and watches every process",
         "engine: QEMU, a process for each guest, which reaches all memory of its guest",
         "host kernel: keeps all processes apart, and reaches everything",
     };
     const struct bh_host *host = &report->platform->host;
     char text[160] = "hardware of the host: caches and memory bandwidth are shared by all guests";
-    int inset = 48;
+    int inset = 64;
 
     if (host->cpus.value != 0 && host->memory.value != 0) {
         (void)snprintf(text, sizeof(text),

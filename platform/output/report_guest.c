@@ -118,10 +118,15 @@ static void facts_put(const struct bh_report *report, const struct bh_guest *gue
 static void trust_put(void *context, const struct bh_trust *trust)
 {
     static const char *const kinds[] = {
-        [BH_TRUST_HOST_KERNEL] = "host kernel", [BH_TRUST_SUPERVISOR] = "supervisor",
-        [BH_TRUST_ENGINE] = "engine",           [BH_TRUST_BACKEND] = "back end",
-        [BH_TRUST_HARDWARE] = "hardware",       [BH_TRUST_CPU] = "shared CPU",
-        [BH_TRUST_CACHE] = "cache, bandwidth",  [BH_TRUST_MEDIATOR] = "mediator",
+        [BH_TRUST_HOST_KERNEL] = "host kernel",
+        [BH_TRUST_SUPERVISOR] = "supervisor",
+        [BH_TRUST_ENGINE] = "engine",
+        [BH_TRUST_BACKEND] = "back end",
+        [BH_TRUST_HARDWARE] = "hardware",
+        [BH_TRUST_CPU] = "shared CPU",
+        [BH_TRUST_CACHE] = "cache, bandwidth",
+        [BH_TRUST_MEDIATOR] = "mediator",
+        [BH_TRUST_GATE] = "gate",
     };
     const struct bh_report *report = context;
     const bool grave = trust->kind == BH_TRUST_HARDWARE ||

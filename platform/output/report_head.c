@@ -115,12 +115,19 @@ static void verdict_put(const struct bh_report *report)
         bh_html_put(html, "<li class=\"bad\">Violated: %u of %u assertions</li>\n",
                     report->violated, assertions);
     }
-    if (report->open_guests == 0 && loose == NULL) {
+    if (report->open_guests == 0 && report->gated_guests == 0 && loose == NULL) {
         bh_html_put(html, "<li class=\"ok\">No guest&#39;s private memory is shared</li>\n");
     }
     if (report->open_guests > 0) {
-        bh_html_put(html, "<li class=\"bad\">OPEN: all memory of %u of %u guests is shared</li>\n",
+        bh_html_put(html,
+                    "<li class=\"bad\">OPEN: back ends reach all memory of %u of %u guests</li>\n",
                     report->open_guests, report->platform->guest_count);
+    }
+    if (report->gated_guests > 0) {
+        bh_html_put(html,
+                    "<li class=\"warn\">All memory of %u of %u guests is shared with their "
+                    "gates</li>\n",
+                    report->gated_guests, report->platform->guest_count);
     }
     if (loose != NULL) {
         bh_html_put(html, "<li class=\"bad\">%s masters memory without an IOMMU</li>\n",

@@ -12,7 +12,8 @@
 #include "report_svg.h"
 #include "report_text.h"
 
-#define PIECES_MAX (2u * BH_DEVICES_MAX + BH_SEGMENTS_MAX + 16u)
+#define PIECES_MAX  (BH_DEVICES_MAX + BH_REGIONS_MAX + BH_SEGMENTS_MAX + 16u)
+#define REACH_BYTES 160u
 
 /* The drawing's columns: addresses, the bar, who can reach it. */
 #define WIDTH       860
@@ -28,8 +29,10 @@
 enum piece_kind {
     PIECE_REGISTERS, /* of a device */
     PIECE_PRIVATE,
-    PIECE_SHARED,
+    PIECE_SHARED, /* with back ends */
+    PIECE_GATED,  /* with the gate */
     PIECE_WINDOW,
+    PIECE_RINGS, /* of a window */
     PIECE_RESERVED,
     PIECE_IMAGE, /* lies in RAM */
 };
@@ -48,9 +51,10 @@ struct memory {
     const struct bh_layout *layout;
     struct piece pieces[PIECES_MAX];
     uint32_t count;
-    char direct[BH_DEVICES_MAX * (BH_NAME_MAX + 2u) + 160u]; /* who reaches a window */
-    char shared[BH_DEVICES_MAX * (BH_NAME_MAX + 2u) + 160u]; /* who reaches shared RAM */
-    char own[160];                                           /* who reaches private RAM */
+    char windows[BH_DEVICES_MAX][REACH_BYTES]; /* who reaches a window, or the data of it */
+    char rings[REACH_BYTES];                   /* who reaches the rings of one */
+    char shared[BH_DEVICES_MAX * (BH_NAME_MAX + 2u) + REACH_BYTES]; /* who reaches shared RAM */
+    char own[REACH_BYTES];                                          /* who reaches private RAM */
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -76,8 +80,8 @@ static void named_add(struct memory *memory, enum piece_kind kind, uint64_t addr
 
     if (piece != NULL) {
         (void)snprintf(piece->name, sizeof(piece->name), "%s", name);
-        piece->bad = kind == PIECE_SHARED ||
-                     (kind == PIECE_PRIVATE && bh_report_loose(memory->report->platform) != NULL);
+        piece->bad = kind == PIECE_SHARED || ((kind == PIECE_PRIVATE || kind == PIECE_GATED) &&
+                                              bh_report_loose(memory->report->platform) != NULL);
     }
 }
 
@@ -106,14 +110,20 @@ static void region_add(struct memory *memory, const struct bh_layout_region *reg
         images_add(memory);
         break;
     case BH_REGION_SHARED:
-        named_add(memory, PIECE_SHARED, region->address, region->size, memory->shared,
-                  "RAM, shared as a whole");
+        named_add(memory, bh_guest_has_open(guest) ? PIECE_SHARED : PIECE_GATED, region->address,
+                  region->size, memory->shared,
+                  bh_guest_has_open(guest) ? "RAM, shared as a whole"
+                                           : "RAM, shared with the gate");
         images_add(memory);
         break;
     case BH_REGION_WINDOW:
-        (void)snprintf(name, sizeof(name), "window of %s",
+        (void)snprintf(name, sizeof(name), "%s of %s",
+                       !bh_layout_is_part(memory->layout, region) ? "window"
+                       : region->rings                            ? "rings"
+                                                                  : "data",
                        guest->devices[region->device].name.text);
-        named_add(memory, PIECE_WINDOW, region->address, region->size, memory->direct, name);
+        named_add(memory, region->rings ? PIECE_RINGS : PIECE_WINDOW, region->address, region->size,
+                  region->rings ? memory->rings : memory->windows[region->device], name);
         break;
     case BH_REGION_RESERVED:
         (void)snprintf(name, sizeof(name), "place of %s, left out",
@@ -165,43 +175,43 @@ static void pieces_sort(struct memory *memory)
     }
 }
 
+/* Who reaches RAM that is shared: the open ones by name. */
+static void shared_make(struct memory *memory, const char *hardware)
+{
+    const struct bh_guest *guest = memory->layout->guest;
+    size_t used = (size_t)snprintf(memory->shared, sizeof(memory->shared), "guest, engine, gate");
+    bool any = false;
+
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        const struct bh_device_definition *device = &guest->devices[i];
+
+        if (bh_report_has_process(device) && device->isolation.value == BH_ISOLATION_OPEN) {
+            used += (size_t)snprintf(memory->shared + used, sizeof(memory->shared) - used, "%s%s",
+                                     any ? ", " : ", open back ends of ", device->name.text);
+            any = true;
+        }
+    }
+    (void)snprintf(memory->shared + used, sizeof(memory->shared) - used, "%s", hardware);
+}
+
 static void reach_make(struct memory *memory)
 {
     const struct bh_guest *guest = memory->layout->guest;
     const struct bh_resource *loose = bh_report_loose(memory->report->platform);
-    size_t direct = 0;
-    size_t shared = 0;
-    bool any_direct = false;
-    bool any = false;
+    const char *open = bh_guest_has_open(guest) ? ", open back ends" : "";
+    char hardware[BH_NAME_MAX + 32u] = "";
 
-    direct += (size_t)snprintf(memory->direct, sizeof(memory->direct), "guest, engine");
-    shared += (size_t)snprintf(memory->shared, sizeof(memory->shared), "guest, engine");
-    for (uint32_t i = 0; i < guest->device_count; i++) {
-        const struct bh_device_definition *device = &guest->devices[i];
-
-        if (!bh_report_has_process(device)) {
-            continue;
-        }
-        if (device->isolation.value == BH_ISOLATION_DIRECT ||
-            device->isolation.value == BH_ISOLATION_OPEN) {
-            direct +=
-                (size_t)snprintf(memory->direct + direct, sizeof(memory->direct) - direct, "%s%s",
-                                 any_direct ? ", " : ", back ends of ", device->name.text);
-            any_direct = true;
-        }
-        shared += (size_t)snprintf(memory->shared + shared, sizeof(memory->shared) - shared, "%s%s",
-                                   any ? ", " : ", back ends of ", device->name.text);
-        any = true;
-    }
-    (void)snprintf(memory->own, sizeof(memory->own), "guest, engine");
     if (loose != NULL) {
-        (void)snprintf(memory->own, sizeof(memory->own), "guest, engine, hardware %s (no IOMMU)",
-                       loose->name.text);
-        (void)snprintf(memory->direct + direct, sizeof(memory->direct) - direct,
-                       ", hardware %s (no IOMMU)", loose->name.text);
-        (void)snprintf(memory->shared + shared, sizeof(memory->shared) - shared,
-                       ", hardware %s (no IOMMU)", loose->name.text);
+        (void)snprintf(hardware, sizeof(hardware), ", hardware %.32s (no IOMMU)", loose->name.text);
     }
+    (void)snprintf(memory->own, sizeof(memory->own), "guest, engine%s", hardware);
+    (void)snprintf(memory->rings, sizeof(memory->rings), "guest, engine, gate%s%s", open, hardware);
+    for (uint32_t i = 0; i < guest->device_count; i++) {
+        (void)snprintf(memory->windows[i], sizeof(memory->windows[i]),
+                       "guest, engine, gate, back end of %.32s%s%s", guest->devices[i].name.text,
+                       open, hardware);
+    }
+    shared_make(memory, hardware);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -213,9 +223,10 @@ static const char *class_of(const struct piece *piece)
         [PIECE_REGISTERS] = "mem regs", [PIECE_PRIVATE] = "mem private",
         [PIECE_SHARED] = "mem shared",  [PIECE_WINDOW] = "mem window",
         [PIECE_RESERVED] = "mem gone",  [PIECE_IMAGE] = "mem image",
+        [PIECE_GATED] = "mem gated",    [PIECE_RINGS] = "mem rings",
     };
 
-    return piece->bad && piece->kind == PIECE_PRIVATE ? "mem shared" : classes[piece->kind];
+    return piece->bad ? "mem shared" : classes[piece->kind];
 }
 
 static int height_of(uint64_t size)

@@ -258,7 +258,7 @@ static void guest_draw(const struct overview *overview, uint32_t index)
     const struct bh_guest *guest = &report->platform->guests[index];
     const int x = is_left(overview, index) ? 0 : BH_SHEET_WIDTH - GUEST_WIDTH;
     const int y = guest_y(overview, index);
-    const bool open = bh_guest_is_open(guest);
+    const bool open = bh_guest_has_open(guest);
     char text[160];
 
     bh_svg_band(report->html, guest->criticality.value,

@@ -144,7 +144,7 @@ static void limits_put(const struct bh_report *report, const struct bh_report_li
         bh_html_put(html, "<div>%s/s</div>", bh_size_text_make(allowance.bytes_per_second).text);
     }
     if (allowance.deadline_ms != 0) {
-        bh_html_put(html, "<div>%lu ms a request</div>", allowance.deadline_ms);
+        bh_html_put(html, "<div>%lu ms without progress</div>", allowance.deadline_ms);
     }
     if (allowance.restarts_per_minute != 0) {
         bh_html_put(html, "<div>%lu restarts/min</div>", allowance.restarts_per_minute);
@@ -200,17 +200,19 @@ static void enforcement_put(const struct bh_report *report)
     const struct bh_html *html = report->html;
 
     bh_html_put(
-        html, "<h3>Who enforces it</h3>\n<dl class=\"who\">\n"
-              "<dt>Descriptor</dt><dd>The supervisor opens the resource with these rights, and "
-              "the kernel holds the back end to them. They are the union of all modes: a mode "
-              "that allows less is held by the filter alone.</dd>\n"
-              "<dt>Filter</dt><dd>The back end holds each request against what the current mode "
-              "allows. A back end that lies is held by its descriptor only.</dd>\n"
-              "<dt>Gate</dt><dd>Not in this version. It would hold limits, and requests against a "
-              "back end that lies; until then nobody counts requests of a direct device.</dd>\n"
-              "</dl>\n<div class=\"scroll\"><table class=\"enforced\">\n"
-              "<caption>Each device, what it may do and who holds it to that</caption>\n"
-              "<thead><tr><th scope=\"col\">Guest/device</th><th scope=\"col\">Resource</th>");
+        html,
+        "<h3>Who enforces it</h3>\n<dl class=\"who\">\n"
+        "<dt>Descriptor</dt><dd>The supervisor opens the resource with these rights, and "
+        "the kernel holds the back end to them. They are the union of all modes: a mode "
+        "that allows less is held by the filter alone.</dd>\n"
+        "<dt>Filter</dt><dd>The back end holds each request against what the current mode "
+        "allows. A back end that lies is held by its descriptor only.</dd>\n"
+        "<dt>Gate</dt><dd>Holds limits of requests and bytes, and deadlines, of shadow and bounce "
+        "devices, checks what their back ends answer, and replaces those that hang, die or "
+        "lie. Requests of a direct or open device do not pass it.</dd>\n"
+        "</dl>\n<div class=\"scroll\"><table class=\"enforced\">\n"
+        "<caption>Each device, what it may do and who holds it to that</caption>\n"
+        "<thead><tr><th scope=\"col\">Guest/device</th><th scope=\"col\">Resource</th>");
     if (report->mode_count > 1u) {
         bh_html_put(html, "<th scope=\"col\">Modes</th>");
     }

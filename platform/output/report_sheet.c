@@ -60,9 +60,9 @@ static void details_make(struct details *details, const struct bh_guest *guest)
                    bh_size_text_make(guest->memory.value).text);
     bh_report_cpus(guest, details->texts[1], sizeof(details->texts[1]));
     details->count = 2;
-    if (bh_guest_is_open(guest)) {
+    if (bh_guest_has_open(guest)) {
         (void)snprintf(details->texts[2], sizeof(details->texts[2]),
-                       "OPEN: its back ends reach all its memory");
+                       "OPEN: open back ends reach all its memory");
         details->count = 3;
     }
 }
@@ -179,7 +179,7 @@ static void guests_draw(const struct sheet *sheet)
         const struct bh_guest *guest = &report->platform->guests[index];
         const int height = bh_sheet_guest_height(report, index) - GUEST_GAP;
 
-        bh_svg_rect(report->html, bh_guest_is_open(guest) ? "guest open" : "guest",
+        bh_svg_rect(report->html, bh_guest_has_open(guest) ? "guest open" : "guest",
                     (struct bh_box){0, sheet->guests[i], BH_GUEST_WIDTH, height}, 0);
         header_draw(report, guest, sheet->guests[i]);
     }

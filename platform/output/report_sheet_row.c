@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A row of the drawing: a device in its guest, the process that is its back end, and what lies
- * between them (a window, or all of the guest's memory). The lines to resources are report_sheet.c's.
+ * between them (a window, copies, or all of the guest's memory; and the gate). The lines to resources
+ * are report_sheet.c's.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -94,6 +95,13 @@ int bh_row_height(const struct bh_report *report, const struct bh_report_link *l
     return height < name_height(link->device) + 10 ? name_height(link->device) + 10 : height;
 }
 
+/* The gate between the two, across what they share. */
+static void gate_draw(const struct bh_html *html, int middle)
+{
+    bh_svg_rect(html, "gate",
+                (struct bh_box){(BH_GUEST_WIDTH + BH_PROCESS_X) / 2 - 2, middle - 11, 4, 22}, 0);
+}
+
 /* What the guest and the process share. */
 static void between_draw(const struct bh_report *report, const struct bh_report_link *link, int y,
                          int height)
@@ -111,9 +119,12 @@ static void between_draw(const struct bh_report *report, const struct bh_report_
             html, "reach open",
             (struct bh_box){BH_GUEST_WIDTH, y + 4, BH_PROCESS_X - BH_GUEST_WIDTH, height - 8}, 0);
     } else {
-        bh_svg_rect(html, "reach window",
-                    (struct bh_box){BH_GUEST_WIDTH, middle - 5, BH_PROCESS_X - BH_GUEST_WIDTH, 10},
-                    0);
+        bh_svg_rect(
+            html, device->isolation.value == BH_ISOLATION_BOUNCE ? "reach copies" : "reach window",
+            (struct bh_box){BH_GUEST_WIDTH, middle - 5, BH_PROCESS_X - BH_GUEST_WIDTH, 10}, 0);
+        if (device->isolation.value != BH_ISOLATION_DIRECT) {
+            gate_draw(html, middle);
+        }
     }
 }
 
@@ -132,6 +143,8 @@ static void device_draw(const struct bh_report *report, const struct bh_report_l
         (void)snprintf(text, sizeof(text), "%s", type);
     } else if (device->isolation.value == BH_ISOLATION_OPEN) {
         (void)snprintf(text, sizeof(text), "%s, shares all memory", type);
+    } else if (device->isolation.value == BH_ISOLATION_BOUNCE) {
+        (void)snprintf(text, sizeof(text), "%s, copies", type);
     } else {
         (void)snprintf(text, sizeof(text), "%s, window %s", type,
                        bh_size_text_make(device->window.value).text);

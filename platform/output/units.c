@@ -157,7 +157,7 @@ static void put_limits(const struct unit *unit)
 
     (void)fprintf(unit->to,
                   "\n# Descriptors of %" PRIu32 " guests with %" PRIu32
-                  " devices: sockets, windows, timers, pid "
+                  " devices: sockets, windows, queues, timers, pid "
                   "files.\nLimitNOFILE=%" PRIu32 "\n",
                   unit->platform->guest_count, facts->device_count, facts->descriptors);
     (void)fprintf(
@@ -167,16 +167,17 @@ static void put_limits(const struct unit *unit)
             : "Rings of io_uring; older kernels count them.",
         facts->locked / MIB);
     (void)fputs("\n# No memory of a guest in a core file.\nLimitCORE=0\n", unit->to);
-    (void)fprintf(unit->to,
-                  "\n# %" PRIu64
-                  "M of the guests and their windows; for each guest %uM for its engine and\n"
-                  "# what it boots%s; for each back end %uM,\n"
-                  "# and %uM for the supervisor. What is more is a leak, and ends the platform, "
-                  "not its host.\n"
-                  "MemoryMax=%" PRIu64 "M\n",
-                  facts->guest_memory / MIB, BH_UNIT_ENGINE_MIB,
-                  facts->emulates ? ", and 1024M for translated code where there is no KVM" : "",
-                  BH_UNIT_BACKEND_MIB, BH_UNIT_SUPERVISOR_MIB, facts->memory / MIB);
+    (void)fprintf(
+        unit->to,
+        "\n# %" PRIu64 "M of the guests and their windows; for each guest %uM for its engine and\n"
+        "# what it boots%s; %" PRIu64 "M for the gates and\n"
+        "# their copies; for each back end, with one that is kept ready, %uM, and %uM for "
+        "the\n# supervisor. What is more is a leak, and ends the platform, "
+        "not its host.\n"
+        "MemoryMax=%" PRIu64 "M\n",
+        facts->guest_memory / MIB, BH_UNIT_ENGINE_MIB,
+        facts->emulates ? ", and 1024M for translated code where there is no KVM" : "",
+        facts->gate_memory / MIB, BH_UNIT_BACKEND_MIB, BH_UNIT_SUPERVISOR_MIB, facts->memory / MIB);
     if (facts->cpus[0] != '\0') {
         (void)fprintf(
             unit->to,

@@ -15,7 +15,10 @@
 /* Of MemoryMax and TimeoutStopSec; the unit says what they are for. */
 #define BH_UNIT_ENGINE_MIB     256u
 #define BH_UNIT_TRANSLATED_MIB 1024u /* QEMU's buffer for translated code */
-#define BH_UNIT_BACKEND_MIB    16u
+#define BH_UNIT_GATE_MIB       32u
+#define BH_UNIT_RINGS_MIB      8u  /* a shadow device: rings of the gate's own, and a few copies */
+#define BH_UNIT_COPIES_MIB     20u /* a bounce device: rings of the gate's own, and copies */
+#define BH_UNIT_BACKEND_MIB    32u /* and one that is kept ready to take over */
 #define BH_UNIT_SUPERVISOR_MIB 64u
 #define BH_UNIT_STOP_MORE      15u /* s */
 
@@ -42,6 +45,7 @@ struct bh_unit_facts {
     bool locks_memory;
     uint64_t locked;       /* bytes */
     uint64_t guest_memory; /* bytes, windows included */
+    uint64_t gate_memory;  /* bytes, of all gates */
     uint64_t memory;       /* bytes: all of it */
     bool emulates;         /* may run a guest without KVM */
     bool uses_kvm;

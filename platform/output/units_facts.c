@@ -10,16 +10,19 @@
 #include "bulkhead/platform_policy.h"
 #include "bulkhead/platform_unit.h"
 #include "output_path.h"
+#include "platform/layout/layout_check.h"
 #include "units.h"
 
 #define MSECS_PER_SEC UINT64_C(1000)
 #define MIB           (UINT64_C(1) << 20)
 
-/* Descriptors of the supervisor: its own, of a guest (images, terminals, timers, its engine), of a
- * device (window, sockets, process, output), of a console's port. */
+/* Descriptors of the supervisor: its own, of a guest (images, terminals, timers, its engine, its gate),
+ * of a device (both parts of its window, the gate's memory for it, sockets, two processes with their
+ * output), of a queue (what it keeps for the gate), of a console's port. */
 #define OWN_FDS    256u
-#define GUEST_FDS  32u
-#define DEVICE_FDS 16u
+#define GUEST_FDS  48u
+#define DEVICE_FDS 40u
+#define QUEUE_FDS  3u
 #define PORT_FDS   4u
 
 #define RING_BYTES    (64u * MIB)
@@ -194,6 +197,22 @@ static bool collect_paths(struct bh_unit_facts *facts, const struct bh_platform 
 /* ------------------------------------------------------------------------------------------------
  * guests */
 
+/* What the gate has for a device. */
+static uint64_t device_memory(const struct bh_device_definition *device)
+{
+    if (device->type.value == BH_DEVICE_PASSTHROUGH) {
+        return 0;
+    }
+    switch (device->isolation.value) {
+    case BH_ISOLATION_SHADOW:
+        return BH_UNIT_RINGS_MIB * MIB;
+    case BH_ISOLATION_BOUNCE:
+        return BH_UNIT_COPIES_MIB * MIB;
+    default:
+        return 0;
+    }
+}
+
 static void add_guest(struct bh_unit_facts *facts, const struct bh_guest *guest)
 {
     const uint64_t seconds = (guest->stop_within.value + MSECS_PER_SEC - 1u) / MSECS_PER_SEC;
@@ -206,9 +225,13 @@ static void add_guest(struct bh_unit_facts *facts, const struct bh_guest *guest)
     facts->descriptors += GUEST_FDS;
     for (uint32_t d = 0; d < guest->device_count; d++) {
         facts->guest_memory += guest->devices[d].window.value;
-        facts->descriptors += DEVICE_FDS + PORT_FDS * guest->devices[d].ports.count;
+        facts->descriptors += DEVICE_FDS +
+                              QUEUE_FDS * (uint32_t)bh_device_queues(&guest->devices[d]) +
+                              PORT_FDS * guest->devices[d].ports.count;
+        facts->gate_memory += device_memory(&guest->devices[d]);
         facts->device_count++;
     }
+    facts->gate_memory += guest->device_count > 0 ? BH_UNIT_GATE_MIB * MIB : 0;
 }
 
 static void sum_up(struct bh_unit_facts *facts, const struct bh_platform *platform)
@@ -223,7 +246,7 @@ static void sum_up(struct bh_unit_facts *facts, const struct bh_platform *platfo
     }
     engine += facts->emulates ? BH_UNIT_TRANSLATED_MIB * MIB : 0;
     facts->guest_memory = (facts->guest_memory + MIB - 1u) / MIB * MIB;
-    facts->memory = facts->guest_memory + platform->guest_count * engine +
+    facts->memory = facts->guest_memory + facts->gate_memory + platform->guest_count * engine +
                     (uint64_t)facts->device_count * BH_UNIT_BACKEND_MIB * MIB +
                     BH_UNIT_SUPERVISOR_MIB * MIB;
     facts->locked = RING_BYTES + (facts->locks_memory ? facts->guest_memory : 0);

@@ -216,6 +216,38 @@ static void limit_all(struct bh_allowance *allowance, const struct bh_limits *li
     limit(&allowance->restarts_per_minute, &limits->restarts);
 }
 
+/* Whether requests of such a device are answered without a key, a frame or another guest to come. */
+static bool never_waits(uint32_t type)
+{
+    static const uint32_t types[] = {BH_DEVICE_BLK,  BH_DEVICE_RNG, BH_DEVICE_FS, BH_DEVICE_CRYPTO,
+                                     BH_DEVICE_RPMB, BH_DEVICE_I2C, BH_DEVICE_SPI};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (types[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What holds where nothing is written. */
+static void limit_otherwise(struct bh_allowance *allowance,
+                            const struct bh_device_definition *device)
+{
+    const bool seen = device->isolation.value == BH_ISOLATION_SHADOW ||
+                      device->isolation.value == BH_ISOLATION_BOUNCE;
+
+    if (device->type.value == BH_DEVICE_PASSTHROUGH) {
+        return;
+    }
+    if (allowance->deadline_ms == 0 && seen && never_waits(device->type.value)) {
+        allowance->deadline_ms = BH_DEADLINE_MS;
+    }
+    if (allowance->restarts_per_minute == 0) {
+        allowance->restarts_per_minute = BH_RESTARTS;
+    }
+}
+
 int bh_allowance_make(struct bh_allowance *allowance, const struct bh_platform *platform,
                       const struct bh_guest *guest, const struct bh_device_definition *device,
                       uint32_t mode)
@@ -230,6 +262,7 @@ int bh_allowance_make(struct bh_allowance *allowance, const struct bh_platform *
     allowance->restarts_per_minute = 0;
     limit_all(allowance, &device->limits);
     if (device->uses == NULL) {
+        limit_otherwise(allowance, device);
         return BH_OK;
     }
     lines = bh_index_lines(platform, guest, device->uses);
@@ -238,6 +271,7 @@ int bh_allowance_make(struct bh_allowance *allowance, const struct bh_platform *
             limit_all(allowance, &lines.lines[i]->limits);
         }
     }
+    limit_otherwise(allowance, device);
     return allow(allowance, &lines, device->uses, mode);
 }
 

@@ -77,6 +77,7 @@ static void on_failed(struct bh_device *device, uint16_t queue)
 
     bh_vu_ring_signal(backend->rings[queue].error);
     bh_vu_notify(backend, BH_VU_EVENT_FAULT, device->queues[queue].fault.reason, 0, queue);
+    bh_vu_keep_commit(backend);
 }
 
 /* Called from within a completion: what waits goes on when that is over. */
@@ -167,9 +168,12 @@ static int make_rings(struct bh_vu_backend *backend)
     backend->ring_count = backend->device->queue_count;
     for (uint16_t i = 0; i < backend->ring_count; i++) {
         bh_vu_ring_init(backend, i);
-        if (!make_journal(&backend->rings[i].journal, backend->device->queues[i].size_max)) {
+        if (!make_journal(&backend->rings[i].journal, bh_vu_inflight_longest(backend))) {
             return BH_NO_MEMORY;
         }
+    }
+    if (backend->setup.journal != NULL) {
+        bh_vu_inflight_lend(backend);
     }
     return BH_OK;
 }
@@ -191,7 +195,12 @@ static int begin(struct bh_vu_backend *backend, int lost)
     }
     bh_device_bind(backend->device, &port_ops, backend, setup->features & BH_VU_FEATURES);
     if (setup->listen_fd < 0) {
-        bh_vu_session_begin(backend, setup->connection_fd);
+        if (setup->adoption != NULL) {
+            bh_vu_adopt(backend);
+            backend->setup.adoption = NULL; /* it need not live any longer */
+        } else if (setup->connection_fd >= 0) {
+            bh_vu_session_begin(backend, setup->connection_fd);
+        }
         return BH_OK;
     }
 
@@ -219,19 +228,39 @@ int bh_vu_backend_create(struct bh_vu_backend **backend, const struct bh_vu_setu
     made->session.socket.fd = -1;
     made->session.channel = -1;
     init_tasks(made);
+    bh_vu_keep_begin(made);
 
     int error = make_rings(made);
 
+    if (error == BH_OK && setup->keep_ops != NULL && made->ring_count > BH_VU_KEEP_QUEUES) {
+        error = BH_LIMIT;
+    }
+
+    /* The owner is called from here on, and may call back. */
+    *backend = made;
     if (error == BH_OK) {
         int lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
         error = lost < 0 ? BH_NO_MEMORY : begin(made, lost);
     }
     if (error != BH_OK) {
+        *backend = NULL;
         bh_vu_backend_destroy(made);
-        return error;
     }
-    *backend = made;
+    return error;
+}
+
+void bh_vu_backend_idle(struct bh_vu_backend *backend)
+{
+    bh_vu_post(backend, &backend->idle);
+}
+
+int bh_vu_backend_connect(struct bh_vu_backend *backend, int connection_fd)
+{
+    if (backend->session.socket.fd >= 0 || backend->listener.fd >= 0) {
+        return BH_STATE;
+    }
+    bh_vu_session_begin(backend, connection_fd);
     return BH_OK;
 }
 

@@ -9,6 +9,10 @@
  * left, a reset); then its version goes back to 0, "uninitialised", and the indices of the front
  * end count again. Each start opens it anew, also after a short halt: what a predecessor left and
  * nobody popped yet is then found again.
+ *
+ * Where the owner lends memory for the journals, the front end's region does not exist: the same
+ * journals lie there, each at the place of the larger format, so that a guest that comes back with
+ * the other one finds the versions where it looks for them.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -39,7 +43,7 @@ static uint64_t stride(bool is_packed, uint16_t queue_size)
 
 /* The entries that a region made here has for each queue: as many as a ring can be long. QEMU asks
  * for the size that its device was given, but its virtio-mmio lets the guest choose up to 1024. */
-static uint16_t longest(const struct bh_vu_backend *backend)
+uint16_t bh_vu_inflight_longest(const struct bh_vu_backend *backend)
 {
     uint16_t size = 0;
 
@@ -86,7 +90,7 @@ int bh_vu_inflight_get(struct bh_vu_backend *backend, const struct bh_vu_infligh
         return error;
     }
 
-    uint64_t size = stride(packed(backend), longest(backend)) * wanted->queue_count;
+    uint64_t size = stride(packed(backend), bh_vu_inflight_longest(backend)) * wanted->queue_count;
 
     reply->fd = make_file(size);
     if (reply->fd < 0) {
@@ -104,8 +108,25 @@ void bh_vu_inflight_drop(struct bh_vu_backend *backend)
     for (uint16_t i = 0; i < backend->ring_count; i++) {
         backend->rings[i].journal.region = NULL;
     }
-    bh_vu_map_drop(&backend->inflight.piece.map);
-    backend->inflight.size = 0;
+    if (backend->setup.journal == NULL) {
+        bh_vu_map_drop(&backend->inflight.piece.map);
+        backend->inflight.size = 0;
+    }
+}
+
+uint64_t bh_vu_journal_bytes(uint16_t queue_count, uint16_t queue_size_max)
+{
+    return stride(true, queue_size_max) * queue_count;
+}
+
+void bh_vu_inflight_lend(struct bh_vu_backend *backend)
+{
+    struct bh_vu_inflight_region *region = &backend->inflight;
+
+    region->queue_count = backend->ring_count;
+    region->queue_size = bh_vu_inflight_longest(backend);
+    region->piece.data = backend->setup.journal;
+    region->size = bh_vu_journal_bytes(region->queue_count, region->queue_size);
 }
 
 int bh_vu_inflight_set(struct bh_vu_backend *backend, const struct bh_vu_inflight *given, int fd)
@@ -134,8 +155,9 @@ int bh_vu_inflight_set(struct bh_vu_backend *backend, const struct bh_vu_infligh
     backend->inflight.queue_count = given->queue_count;
     /* One of ours comes back by its size; another back end's has what the front end says. */
     backend->inflight.queue_size = given->queue_size;
-    if (given->mmap_size == stride(packed(backend), longest(backend)) * given->queue_count) {
-        backend->inflight.queue_size = longest(backend);
+    if (given->mmap_size ==
+        stride(packed(backend), bh_vu_inflight_longest(backend)) * given->queue_count) {
+        backend->inflight.queue_size = bh_vu_inflight_longest(backend);
     }
     return BH_OK;
 }
@@ -144,7 +166,8 @@ int bh_vu_inflight_set(struct bh_vu_backend *backend, const struct bh_vu_infligh
 static void *part(const struct bh_vu_backend *backend, uint16_t index)
 {
     const struct bh_vu_inflight_region *region = &backend->inflight;
-    uint64_t each = stride(packed(backend), region->queue_size);
+    bool larger = packed(backend) || backend->setup.journal != NULL;
+    uint64_t each = stride(larger, region->queue_size);
 
     if (region->size == 0u || index >= region->queue_count || (index + 1u) * each > region->size) {
         return NULL;

@@ -34,7 +34,8 @@ struct bh_vu_incoming {
     union bh_vu_payload payload;
     int fds[BH_VU_FDS_MAX]; /* -1 once somebody took it */
     uint32_t fd_count;
-    uint32_t have; /* bytes received so far, header included */
+    uint32_t have;   /* bytes received so far, header included */
+    uint32_t peeked; /* bytes of it that are still in the socket */
 };
 
 struct bh_vu_outgoing {
@@ -46,6 +47,10 @@ struct bh_vu_outgoing {
 /* Reads what is there. BH_OK: the message is complete; BH_AGAIN: not yet; BH_GONE: the peer is;
  * BH_PROTOCOL: it can never become a message (`reason`). Never blocks. */
 int bh_vu_wire_receive(int socket, struct bh_vu_incoming *message, const char **reason);
+/* The same, but a message that is there whole stays in the socket until it is taken off: whoever dies
+ * over it leaves it to be read again. */
+int bh_vu_wire_peek(int socket, struct bh_vu_incoming *message, const char **reason);
+void bh_vu_wire_take_off(int socket, struct bh_vu_incoming *message);
 /* Sends a whole message or fails: BH_AGAIN (the peer does not read), BH_GONE. Never blocks. */
 int bh_vu_wire_send(int socket, const struct bh_vu_header *header, const void *payload, int fd);
 /* Closes what nobody took and begins a new message. */
@@ -84,6 +89,11 @@ int bh_vu_regions_replace(struct bh_vu_backend *backend, struct bh_vu_incoming *
 int bh_vu_regions_add(struct bh_vu_backend *backend, const struct bh_vu_region *region, int fd);
 int bh_vu_regions_remove(struct bh_vu_backend *backend, const struct bh_vu_region *region);
 void bh_vu_regions_clear(struct bh_vu_backend *backend);
+/* A region of a predecessor, whose file is kept in `slot`; BH_VU_KEEP_NONE: it was skipped. */
+int bh_vu_regions_adopt(struct bh_vu_backend *backend, const struct bh_vu_region *region, int fd,
+                        uint32_t slot);
+/* How many regions there may be. */
+uint32_t bh_vu_regions_slots(const struct bh_vu_backend *backend);
 /* From the front end's address of [user, user + length) to the guest's. BH_DENIED: not in one
  * region. */
 int bh_vu_regions_guest(const struct bh_vu_backend *backend, uint64_t user, uint64_t length,
@@ -152,6 +162,7 @@ bool bh_vu_journal_next(struct bh_vu_journal *journal, uint16_t *entry);
 
 struct bh_vu_ring;
 
+/* The front end's, or the owner's memory (bh_vu_setup.journal): then piece.map is nothing. */
 struct bh_vu_inflight_region {
     struct bh_vu_piece piece;
     uint64_t size; /* 0: there is none */
@@ -163,6 +174,10 @@ int bh_vu_inflight_get(struct bh_vu_backend *backend, const struct bh_vu_infligh
                        struct bh_vu_outgoing *reply);
 int bh_vu_inflight_set(struct bh_vu_backend *backend, const struct bh_vu_inflight *given, int fd);
 void bh_vu_inflight_drop(struct bh_vu_backend *backend);
+/* The journals lie in the owner's memory. */
+void bh_vu_inflight_lend(struct bh_vu_backend *backend);
+/* The entries that a journal may be opened with. */
+uint16_t bh_vu_inflight_longest(const struct bh_vu_backend *backend);
 /* Opens the journal of a ring that starts, if there is a region. BH_OK also when there is none. */
 int bh_vu_inflight_open(struct bh_vu_ring *ring, struct bh_vu_start *start, const char **reason);
 /* The ring ended in order: if nothing is left to be resumed, the next start begins anew. */
@@ -209,11 +224,25 @@ void bh_vu_ring_kicked(struct bh_watch *watch);
 /* Lets the device look at a ring: at most a ring's worth of chains, and the rest next turn. */
 void bh_vu_ring_serve(struct bh_vu_ring *ring);
 bool bh_vu_ring_packed(const struct bh_vu_ring *ring);
+/* Takes a kick descriptor over. */
+int bh_vu_ring_listen(struct bh_vu_ring *ring, int fd);
+/* Whether it can be a descriptor of the ring's. */
+bool bh_vu_ring_event(const struct bh_vu_ring *ring, int fd);
 /* Where the ring stands, as the front end says it. */
 uint32_t bh_vu_ring_base(const struct bh_vu_ring *ring);
 /* The addresses as the guest knows them. BH_DENIED: not (wholly) in the memory table. */
 int bh_vu_ring_locate(const struct bh_vu_ring *ring, const struct bh_vu_vring_address *address,
                       uint16_t size, struct bh_queue_setup *setup);
+
+/* ---- elsewhere.c: rings that somebody else serves (bh_vu_ring_ops) ---- */
+
+/* As starting and stopping a queue of the core. */
+int bh_vu_elsewhere_start(struct bh_vu_ring *ring, const struct bh_queue_setup *where);
+int bh_vu_elsewhere_stop(struct bh_vu_ring *ring);
+/* A descriptor of the ring is another one now. */
+void bh_vu_elsewhere_exchanged(struct bh_vu_ring *ring);
+/* Whether a descriptor is an eventfd; it is left as it was. */
+bool bh_vu_elsewhere_event(int fd);
 
 /* ---- the requests: requests.c and ring_requests.c; BH_OK, or a code for the acknowledgement (see
  * session.c) ---- */
@@ -231,6 +260,9 @@ bh_vu_handler bh_vu_on_get_features, bh_vu_on_set_features, bh_vu_on_nothing, bh
 bh_vu_handler bh_vu_on_vring_num, bh_vu_on_vring_addr, bh_vu_on_vring_base, bh_vu_on_get_vring_base,
     bh_vu_on_vring_kick, bh_vu_on_vring_call, bh_vu_on_vring_err, bh_vu_on_vring_enable;
 
+/* The protocol features that this front end is offered. */
+uint64_t bh_vu_protocol_offered(const struct bh_vu_backend *backend);
+
 /* Sends CONFIG_CHANGE if one is due and can be sent. */
 void bh_vu_config_announce(struct bh_vu_backend *backend);
 
@@ -246,17 +278,56 @@ struct bh_vu_session {
     bool told_ready;
     bool features_set;
     bool config_due;
+    bool adopting; /* rings start that ran before */
+    bool again;    /* the next message may be one that a predecessor obeyed, and died over */
     uint64_t protocol;
     const char *detail; /* of the request at hand: why it failed */
 };
 
 void bh_vu_session_begin(struct bh_vu_backend *backend, int socket);
+/* The same without a word to the owner. False: it is over already. */
+bool bh_vu_session_open(struct bh_vu_backend *backend, int socket);
 /* Ends the session: drains, lets go of memory and descriptors, then listens again. */
 void bh_vu_session_end(struct bh_vu_backend *backend, enum bh_vu_event event, const char *detail);
 /* A queue became idle: goes on with what waits. */
 void bh_vu_session_go_on(struct bh_vu_backend *backend);
 /* Lets go of everything that a session has; the queues are halted, or their owner gave up. */
 void bh_vu_session_drop(struct bh_vu_backend *backend);
+
+/* ---- keep.c, adopt.c: what outlives the process ---- */
+
+#define BH_VU_KEEP_EVENTS (BH_VU_KEEP_SLOTS - BH_VU_KEEP_REGIONS)
+
+/* The file of a memory region, in its slot. */
+enum bh_vu_file {
+    BH_VU_FILE_FREE,
+    BH_VU_FILE_KEPT,
+    BH_VU_FILE_DROPPED, /* the owner keeps it until the next numbers are saved */
+};
+
+struct bh_vu_keeper {
+    struct bh_vu_saved saved; /* what the owner has */
+    struct bh_vu_saved now;
+    uint8_t files[BH_VU_KEEP_REGIONS];
+    uint32_t slots[BH_VU_SLOTS]; /* of each region in the table */
+    int told[BH_VU_KEEP_EVENTS]; /* the other slots: what the owner was handed last */
+};
+
+/* A kept descriptor that the port has no use for. */
+#define BH_VU_STALE (-2)
+
+void bh_vu_keep_begin(struct bh_vu_backend *backend);
+/* Has the file of a new region kept, and returns its slot. */
+uint32_t bh_vu_keep_region(struct bh_vu_backend *backend, int fd);
+/* The region is gone. */
+void bh_vu_keep_drop(struct bh_vu_backend *backend, uint32_t slot);
+/* The port has what the predecessor saved; what is still in fds is of no use. */
+void bh_vu_keep_adopted(struct bh_vu_backend *backend, const int *fds);
+/* Tells the owner all that changed. */
+void bh_vu_keep_commit(struct bh_vu_backend *backend);
+
+/* Takes the session of setup.adoption over, or begins without. */
+void bh_vu_adopt(struct bh_vu_backend *backend);
 
 /* ---- backend.c ---- */
 
@@ -278,7 +349,15 @@ struct bh_vu_backend {
     struct bh_region view[BH_VU_SLOTS]; /* what bh_memory sees */
     struct bh_vu_region wire[BH_VU_SLOTS];
     struct bh_vu_map maps[BH_VU_SLOTS];
+    uint32_t skipped_count;
+    struct bh_vu_region skipped[BH_VU_SLOTS]; /* told, and not mapped */
+    struct bh_vu_keeper keeper;
 };
+
+static inline bool bh_vu_elsewhere(const struct bh_vu_ring *ring)
+{
+    return ring->backend->setup.ring_ops != NULL;
+}
 
 /* Notes why a request failed, for the notice, and returns `code`. */
 static inline int bh_vu_because(struct bh_vu_backend *backend, int code, const char *detail)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The memory that a front end shares: checked, mapped (shared, never executable), shown to core/ as
- * regions, and let go of. Whoever calls the functions that take regions away has drained the device
- * before. Not here: what happens when the file is truncated later (sigbus.c).
+ * regions, and let go of. An owner who wants to (bh_vu_memory_ops) sees each region before it is
+ * mapped, and may have it skipped: it then counts as told, and nobody can reach it. Whoever calls the
+ * functions that take regions away has drained the device before. Not here: what happens when the file
+ * is truncated later (sigbus.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +129,52 @@ static int check(struct bh_vu_backend *backend, const struct bh_vu_region *regio
     return BH_OK;
 }
 
+/* ---- the owner's word ---- */
+
+#define SKIP 1
+
+/* BH_OK: to be mapped; SKIP: not. */
+static int admit(struct bh_vu_backend *backend, const struct bh_vu_region *region, int fd)
+{
+    const struct bh_vu_setup *setup = &backend->setup;
+    const char *why = "memory that is not allowed";
+
+    if (setup->memory_ops == NULL) {
+        return BH_OK;
+    }
+
+    int result = setup->memory_ops->admit(setup->context, region, fd, &why);
+
+    return result == BH_OK || result == SKIP ? result : bh_vu_because(backend, result, why);
+}
+
+static void gone(struct bh_vu_backend *backend, const struct bh_vu_region *region)
+{
+    const struct bh_vu_setup *setup = &backend->setup;
+
+    if (setup->memory_ops != NULL) {
+        setup->memory_ops->gone(setup->context, region);
+    }
+}
+
+/* A region that was checked: asks, and maps it unless it is to be skipped (piece->data is NULL). */
+static int take(struct bh_vu_backend *backend, const struct bh_vu_region *region, int fd,
+                struct bh_vu_piece *piece)
+{
+    int result = admit(backend, region, fd);
+
+    piece->map.base = NULL;
+    piece->data = NULL;
+    if (result != BH_OK) {
+        return result == SKIP ? BH_OK : result;
+    }
+    result = bh_vu_piece_map(backend, fd, region->mmap_offset, region->size, piece);
+    if (result != BH_OK) {
+        gone(backend, region);
+    }
+    return result;
+}
+
 /* ---- the table ---- */
 
 static void publish(struct bh_vu_backend *backend)
@@ -137,10 +185,16 @@ static void publish(struct bh_vu_backend *backend)
 }
 
 static void append(struct bh_vu_backend *backend, const struct bh_vu_region *region,
-                   const struct bh_vu_piece *piece)
+                   const struct bh_vu_piece *piece, uint32_t slot)
 {
     uint32_t i = backend->region_count;
 
+    if (piece->data == NULL) {
+        backend->skipped[backend->skipped_count] = *region;
+        backend->skipped_count++;
+        return;
+    }
+    backend->keeper.slots[i] = slot;
     backend->wire[i] = *region;
     backend->maps[i] = piece->map;
     backend->view[i].address = region->guest_address;
@@ -156,48 +210,127 @@ void bh_vu_regions_clear(struct bh_vu_backend *backend)
     uint32_t count = backend->region_count;
 
     backend->region_count = 0;
+    backend->skipped_count = 0;
     publish(backend);
     for (uint32_t i = 0; i < count; i++) {
         bh_vu_map_drop(&backend->maps[i]);
+        bh_vu_keep_drop(backend, backend->keeper.slots[i]);
+        gone(backend, &backend->wire[i]);
     }
+}
+
+uint32_t bh_vu_regions_slots(const struct bh_vu_backend *backend)
+{
+    /* A new table is kept before the old one is let go of. */
+    return backend->setup.keep_ops != NULL ? BH_VU_KEEP_REGIONS - BH_VU_REGIONS_MAX : BH_VU_SLOTS;
+}
+
+/* Where a region stands in a list; `count`: nowhere. */
+static uint32_t find(const struct bh_vu_region *list, uint32_t count,
+                     const struct bh_vu_region *region)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (list[i].guest_address == region->guest_address &&
+            list[i].user_address == region->user_address && list[i].size == region->size) {
+            return i;
+        }
+    }
+    return count;
+}
+
+/* Beside all others, in the table or skipped. */
+static int check_all(struct bh_vu_backend *backend, const struct bh_vu_region *region)
+{
+    int error = check(backend, region, backend->wire, backend->region_count);
+
+    return error == BH_OK ? check(backend, region, backend->skipped, backend->skipped_count)
+                          : error;
+}
+
+/* A predecessor added it, and could not say so any more. */
+static bool added_before(const struct bh_vu_backend *backend, const struct bh_vu_region *region)
+{
+    return backend->session.again &&
+           (find(backend->wire, backend->region_count, region) != backend->region_count ||
+            find(backend->skipped, backend->skipped_count, region) != backend->skipped_count);
+}
+
+/* Has the file of a region kept, if it is one of ours. */
+static uint32_t keep(struct bh_vu_backend *backend, const struct bh_vu_piece *piece, int fd)
+{
+    return piece->data != NULL ? bh_vu_keep_region(backend, fd) : BH_VU_KEEP_NONE;
 }
 
 int bh_vu_regions_add(struct bh_vu_backend *backend, const struct bh_vu_region *region, int fd)
 {
     struct bh_vu_piece piece;
 
-    if (backend->region_count == BH_VU_SLOTS) {
+    if (added_before(backend, region)) {
+        return BH_OK;
+    }
+    if (backend->region_count + backend->skipped_count >= bh_vu_regions_slots(backend)) {
         return bh_vu_because(backend, BH_LIMIT, "all memory slots are in use");
     }
 
-    int error = check(backend, region, backend->wire, backend->region_count);
+    int error = check_all(backend, region);
 
     if (error == BH_OK) {
-        error = bh_vu_piece_map(backend, fd, region->mmap_offset, region->size, &piece);
+        error = take(backend, region, fd, &piece);
     }
     if (error == BH_OK) {
-        append(backend, region, &piece);
+        append(backend, region, &piece, keep(backend, &piece, fd));
+    }
+    return error;
+}
+
+int bh_vu_regions_adopt(struct bh_vu_backend *backend, const struct bh_vu_region *region, int fd,
+                        uint32_t slot)
+{
+    struct bh_vu_piece piece = {.data = NULL};
+    int error = check_all(backend, region);
+
+    if (slot != BH_VU_KEEP_NONE) {
+        backend->keeper.files[slot] = BH_VU_FILE_DROPPED; /* unless it is mapped */
+        if (error == BH_OK) {
+            error = take(backend, region, fd, &piece);
+        }
+        if (error == BH_OK && piece.data != NULL) {
+            backend->keeper.files[slot] = BH_VU_FILE_KEPT;
+        }
+    }
+    if (error == BH_OK) {
+        append(backend, region, &piece, slot);
     }
     return error;
 }
 
 int bh_vu_regions_remove(struct bh_vu_backend *backend, const struct bh_vu_region *region)
 {
-    for (uint32_t i = 0; i < backend->region_count; i++) {
-        const struct bh_vu_region *have = &backend->wire[i];
+    uint32_t i = find(backend->wire, backend->region_count, region);
 
-        if (have->guest_address == region->guest_address &&
-            have->user_address == region->user_address && have->size == region->size) {
-            bh_vu_map_drop(&backend->maps[i]);
-            backend->region_count--;
-            backend->wire[i] = backend->wire[backend->region_count];
-            backend->maps[i] = backend->maps[backend->region_count];
-            backend->view[i] = backend->view[backend->region_count];
-            publish(backend);
-            return BH_OK;
-        }
+    if (i != backend->region_count) {
+        const struct bh_vu_region was = backend->wire[i];
+
+        bh_vu_map_drop(&backend->maps[i]);
+        bh_vu_keep_drop(backend, backend->keeper.slots[i]);
+        backend->region_count--;
+        backend->keeper.slots[i] = backend->keeper.slots[backend->region_count];
+        backend->wire[i] = backend->wire[backend->region_count];
+        backend->maps[i] = backend->maps[backend->region_count];
+        backend->view[i] = backend->view[backend->region_count];
+        publish(backend);
+        gone(backend, &was);
+        return BH_OK;
     }
-    return bh_vu_because(backend, BH_INVALID, "no such region");
+    i = find(backend->skipped, backend->skipped_count, region);
+    if (i == backend->skipped_count) {
+        /* A predecessor may have removed it, and could not say so any more. */
+        return backend->session.again ? BH_OK
+                                      : bh_vu_because(backend, BH_INVALID, "no such region");
+    }
+    backend->skipped_count--;
+    backend->skipped[i] = backend->skipped[backend->skipped_count];
+    return BH_OK;
 }
 
 int bh_vu_regions_replace(struct bh_vu_backend *backend, struct bh_vu_incoming *message)
@@ -210,8 +343,7 @@ int bh_vu_regions_replace(struct bh_vu_backend *backend, struct bh_vu_incoming *
     while (error == BH_OK && count < message->fd_count) {
         error = check(backend, &table->regions[count], table->regions, count);
         if (error == BH_OK) {
-            error = bh_vu_piece_map(backend, message->fds[count], table->regions[count].mmap_offset,
-                                    table->regions[count].size, &pieces[count]);
+            error = take(backend, &table->regions[count], message->fds[count], &pieces[count]);
         }
         if (error == BH_OK) {
             count++;
@@ -221,13 +353,16 @@ int bh_vu_regions_replace(struct bh_vu_backend *backend, struct bh_vu_incoming *
         /* All or nothing: the old table stays. */
         while (count > 0u) {
             count--;
-            bh_vu_map_drop(&pieces[count].map);
+            if (pieces[count].data != NULL) {
+                bh_vu_map_drop(&pieces[count].map);
+                gone(backend, &table->regions[count]);
+            }
         }
         return error;
     }
     bh_vu_regions_clear(backend);
     for (uint32_t i = 0; i < count; i++) {
-        append(backend, &table->regions[i], &pieces[i]);
+        append(backend, &table->regions[i], &pieces[i], keep(backend, &pieces[i], message->fds[i]));
     }
     return BH_OK;
 }

@@ -49,6 +49,23 @@ int bh_vu_on_get_features(struct bh_vu_backend *backend, struct bh_vu_incoming *
     return reply_u64(reply, bh_device_features(backend->device) | BH_VU_F_PROTOCOL_FEATURES);
 }
 
+/* What is left of a driver that begins anew, or of another one before it. */
+static void forget_driver(struct bh_vu_backend *backend, uint64_t features)
+{
+    struct bh_device *device = backend->device;
+    bool broke = (device->status & BH_STATUS_NEEDS_RESET) != 0u;
+    bool other = device->features != 0u && features != device->features;
+
+    if ((broke || other) && backend->setup.journal != NULL) {
+        /* A region of the front end's is the front end's business. */
+        bh_vu_inflight_forget(backend);
+    }
+    if (broke) {
+        /* A front end without STATUS has no other way to say that the driver begins anew. */
+        (void)bh_device_reset(device);
+    }
+}
+
 /* The front end may say the same again at any time; something else only while no ring runs. */
 static int set_features(struct bh_vu_backend *backend, uint64_t features)
 {
@@ -59,10 +76,7 @@ static int set_features(struct bh_vu_backend *backend, uint64_t features)
                    ? BH_OK
                    : bh_vu_because(backend, BH_STATE, "features of a running device");
     }
-    if ((device->status & BH_STATUS_NEEDS_RESET) != 0u) {
-        /* A front end without STATUS has no other way to say that the driver begins anew. */
-        (void)bh_device_reset(device);
-    }
+    forget_driver(backend, features);
     if (features != device->features) {
         for (uint16_t i = 0; i < backend->ring_count; i++) {
             bh_vu_inflight_finish(&backend->rings[i]);
@@ -95,20 +109,29 @@ int bh_vu_on_set_features(struct bh_vu_backend *backend, struct bh_vu_incoming *
 }
 
 /* A device without a configuration space has no use for its messages, and QEMU warns about them. */
-static uint64_t offered_protocol(const struct bh_vu_backend *backend)
+uint64_t bh_vu_protocol_offered(const struct bh_vu_backend *backend)
 {
     const struct bh_device *device = backend->device;
+    const struct bh_vu_setup *setup = &backend->setup;
+    uint64_t offered = BH_VU_PROTOCOL_FEATURES;
 
-    return device->class->config_size(device) != 0u
-               ? BH_VU_PROTOCOL_FEATURES
-               : BH_VU_PROTOCOL_FEATURES & ~BH_VU_PROTOCOL_F_CONFIG;
+    if (setup->protocol_features != 0u) {
+        offered &= setup->protocol_features;
+    }
+    if (device->class->config_size(device) == 0u) {
+        offered &= ~BH_VU_PROTOCOL_F_CONFIG;
+    }
+    if (setup->journal != NULL) {
+        offered &= ~BH_VU_PROTOCOL_F_INFLIGHT_SHMFD;
+    }
+    return offered;
 }
 
 int bh_vu_on_get_protocol_features(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                                    struct bh_vu_outgoing *reply)
 {
     (void)message;
-    return reply_u64(reply, offered_protocol(backend));
+    return reply_u64(reply, bh_vu_protocol_offered(backend));
 }
 
 int bh_vu_on_set_protocol_features(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
@@ -117,7 +140,7 @@ int bh_vu_on_set_protocol_features(struct bh_vu_backend *backend, struct bh_vu_i
     uint64_t value = message->payload.u64;
 
     (void)reply;
-    if ((value & ~offered_protocol(backend)) != 0u) {
+    if ((value & ~bh_vu_protocol_offered(backend)) != 0u) {
         return bh_vu_because(backend, BH_INVALID, "protocol features that were not offered");
     }
     if (bh_vu_rings_running(backend) && value != backend->session.protocol) {
@@ -139,9 +162,20 @@ int bh_vu_on_get_queue_num(struct bh_vu_backend *backend, struct bh_vu_incoming 
 int bh_vu_on_get_max_mem_slots(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                                struct bh_vu_outgoing *reply)
 {
-    (void)backend;
     (void)message;
-    return reply_u64(reply, BH_VU_SLOTS);
+    return reply_u64(reply, bh_vu_regions_slots(backend));
+}
+
+/* After the table was changed, or was not, for `error`. */
+static int changed(struct bh_vu_backend *backend, int error)
+{
+    const struct bh_vu_memory_ops *ops = backend->setup.memory_ops;
+
+    if (error == BH_OK && ops != NULL) {
+        ops->changed(backend->setup.context);
+    }
+    bh_vu_rings_try(backend);
+    return error;
 }
 
 int bh_vu_on_set_mem_table(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
@@ -158,22 +192,19 @@ int bh_vu_on_set_mem_table(struct bh_vu_backend *backend, struct bh_vu_incoming 
 
     int error = bh_vu_rings_halt(backend);
 
-    if (error == BH_OK) {
-        error = bh_vu_regions_replace(backend, message);
-        bh_vu_rings_try(backend);
-    }
-    return error;
+    return error == BH_OK ? changed(backend, bh_vu_regions_replace(backend, message)) : error;
 }
 
-/* Nothing is taken away, so nothing has to be drained. */
+/* Nothing is taken away, so nothing has to be drained, but for an owner who wants to see it. */
 int bh_vu_on_add_mem_reg(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
                          struct bh_vu_outgoing *reply)
 {
-    int error = bh_vu_regions_add(backend, &message->payload.region.region, message->fds[0]);
+    const struct bh_vu_region *region = &message->payload.region.region;
+    int error = backend->setup.memory_ops != NULL ? bh_vu_rings_halt(backend) : BH_OK;
 
     (void)reply;
-    bh_vu_rings_try(backend);
-    return error;
+    return error == BH_OK ? changed(backend, bh_vu_regions_add(backend, region, message->fds[0]))
+                          : error;
 }
 
 int bh_vu_on_rem_mem_reg(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
@@ -182,11 +213,9 @@ int bh_vu_on_rem_mem_reg(struct bh_vu_backend *backend, struct bh_vu_incoming *m
     int error = bh_vu_rings_halt(backend);
 
     (void)reply;
-    if (error == BH_OK) {
-        error = bh_vu_regions_remove(backend, &message->payload.region.region);
-        bh_vu_rings_try(backend);
-    }
-    return error;
+    return error == BH_OK
+               ? changed(backend, bh_vu_regions_remove(backend, &message->payload.region.region))
+               : error;
 }
 
 /* ---- configuration space ---- */

@@ -121,12 +121,14 @@ int bh_vu_on_get_vring_base(struct bh_vu_backend *backend, struct bh_vu_incoming
     return BH_OK;
 }
 
-/* eventfds have no file type; memory files, sockets and pipes have. */
-static bool is_event(int fd)
+/* eventfds have no file type; memory files, sockets and pipes have. What is handed on to somebody
+ * else is looked at more closely. */
+bool bh_vu_ring_event(const struct bh_vu_ring *ring, int fd)
 {
     struct stat status;
 
-    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0u;
+    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0u &&
+           (!bh_vu_elsewhere(ring) || bh_vu_elsewhere_event(fd));
 }
 
 /* The descriptor of SET_VRING_KICK, CALL, ERR. BH_OK: `fd` is it, or -1 where none is meant. */
@@ -144,11 +146,32 @@ static int event_of(struct bh_vu_backend *backend, struct bh_vu_incoming *messag
     if (*ring == NULL) {
         return BH_PROTOCOL;
     }
-    if (!none && !is_event(message->fds[0])) {
+    if (!none && !bh_vu_ring_event(*ring, message->fds[0])) {
         return bh_vu_because(backend, BH_INVALID, "descriptor is no eventfd");
     }
     *fd = bh_vu_wire_take(message, 0);
     return BH_OK;
+}
+
+int bh_vu_ring_listen(struct bh_vu_ring *ring, int fd)
+{
+    struct bh_vu_backend *backend = ring->backend;
+
+    if (bh_vu_elsewhere(ring)) {
+        bh_vu_close(&ring->kick.fd);
+        ring->kick.fd = fd;
+        return BH_OK;
+    }
+    if (!bh_vu_ring_consume(fd)) {
+        bh_vu_close(&fd);
+        return bh_vu_because(backend, BH_INVALID, "descriptor is no eventfd");
+    }
+    bh_vu_unwatch(backend, &ring->kick);
+
+    int error = bh_vu_watch(backend, &ring->kick, fd, bh_vu_ring_kicked, ring);
+
+    return error == BH_OK ? BH_OK
+                          : bh_vu_because(backend, error, "kick descriptor cannot be watched");
 }
 
 int bh_vu_on_vring_kick(struct bh_vu_backend *backend, struct bh_vu_incoming *message,
@@ -165,16 +188,14 @@ int bh_vu_on_vring_kick(struct bh_vu_backend *backend, struct bh_vu_incoming *me
     if (fd < 0) {
         return bh_vu_because(backend, BH_UNSUPPORTED, "polling of a ring");
     }
-    if (!bh_vu_ring_consume(fd)) {
-        bh_vu_close(&fd);
-        return bh_vu_because(backend, BH_INVALID, "descriptor is no eventfd");
-    }
-    bh_vu_unwatch(backend, &ring->kick);
-    error = bh_vu_watch(backend, &ring->kick, fd, bh_vu_ring_kicked, ring);
+    error = bh_vu_ring_listen(ring, fd);
     if (error != BH_OK) {
-        return bh_vu_because(backend, error, "kick descriptor cannot be watched");
+        return error;
     }
     ring->broken = false;
+    if (ring->running) {
+        bh_vu_elsewhere_exchanged(ring);
+    }
     bh_vu_ring_try(ring);
     /* A kick may have gone to the old descriptor. */
     bh_vu_ring_serve(ring);
@@ -209,6 +230,7 @@ int bh_vu_on_vring_call(struct bh_vu_backend *backend, struct bh_vu_incoming *me
         error = take_signal(backend, fd, &ring->call);
     }
     if (error == BH_OK && ring->running) {
+        bh_vu_elsewhere_exchanged(ring);
         /* A notification may have gone to the old descriptor. */
         bh_vu_ring_signal(ring->call);
     }
@@ -223,7 +245,13 @@ int bh_vu_on_vring_err(struct bh_vu_backend *backend, struct bh_vu_incoming *mes
     int error = event_of(backend, message, &ring, &fd);
 
     (void)reply;
-    return error == BH_OK ? take_signal(backend, fd, &ring->error) : error;
+    if (error == BH_OK) {
+        error = take_signal(backend, fd, &ring->error);
+    }
+    if (error == BH_OK && ring->running) {
+        bh_vu_elsewhere_exchanged(ring);
+    }
+    return error;
 }
 
 int bh_vu_on_vring_enable(struct bh_vu_backend *backend, struct bh_vu_incoming *message,

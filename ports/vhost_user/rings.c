@@ -17,6 +17,9 @@
  * ring starts again by itself once it has everything. A ring that broke stays halted until the
  * front end sets it up again.
  *
+ * Where the owner serves the rings (bh_vu_ring_ops, elsewhere.c) all of this holds as well; only the
+ * kick descriptor is not watched here.
+ *
  * Polling (SET_VRING_KICK without a descriptor) is refused: it would let a front end keep this
  * process busy for ever, and no front end asks for it.
  */
@@ -67,7 +70,7 @@ void bh_vu_ring_serve(struct bh_vu_ring *ring)
 {
     struct bh_vu_backend *backend = ring->backend;
 
-    if (!ring->running) {
+    if (!ring->running || bh_vu_elsewhere(ring)) {
         return;
     }
     ring->more = bh_device_kick(backend->device, ring->index);
@@ -93,12 +96,14 @@ void bh_vu_ring_kicked(struct bh_watch *watch)
     if (!bh_vu_ring_consume(watch->fd)) {
         /* Cannot happen with an eventfd; a descriptor that stays readable must not be polled. */
         bh_vu_unwatch(ring->backend, watch);
+        bh_vu_keep_commit(ring->backend);
         return;
     }
     if (ring->running) {
         bh_vu_ring_serve(ring);
     } else {
         bh_vu_ring_try(ring);
+        bh_vu_keep_commit(ring->backend);
     }
 }
 
@@ -201,7 +206,7 @@ static void broke(struct bh_vu_ring *ring, const char *reason)
     bh_vu_notify(ring->backend, BH_VU_EVENT_FAULT, reason, 0, ring->index);
 }
 
-static int start(struct bh_vu_ring *ring, struct bh_queue_setup *setup, const char **reason)
+static int start_here(struct bh_vu_ring *ring, struct bh_queue_setup *setup, const char **reason)
 {
     struct bh_vu_start at = {.ring = NULL};
     int error;
@@ -224,7 +229,7 @@ static int start(struct bh_vu_ring *ring, struct bh_queue_setup *setup, const ch
         setup->journal = bh_vu_ring_packed(ring) ? &bh_vu_journal_packed : &bh_vu_journal_split;
         setup->journal_data = &ring->journal;
     }
-    setup->resumed = at.avail_next != 0u || at.used_next != 0u;
+    setup->resumed = at.avail_next != 0u || at.used_next != 0u || ring->backend->session.adopting;
     error = bh_device_queue_start(ring->backend->device, ring->index, setup);
     if (error != BH_OK) {
         ring->journal.region = NULL;
@@ -233,6 +238,15 @@ static int start(struct bh_vu_ring *ring, struct bh_queue_setup *setup, const ch
         bh_vu_ring_signal(ring->call);
     }
     return error;
+}
+
+static int start(struct bh_vu_ring *ring, struct bh_queue_setup *setup, const char **reason)
+{
+    if (bh_vu_elsewhere(ring)) {
+        *reason = "ring that cannot be served";
+        return bh_vu_elsewhere_start(ring, setup);
+    }
+    return start_here(ring, setup, reason);
 }
 
 void bh_vu_ring_try(struct bh_vu_ring *ring)
@@ -284,6 +298,9 @@ int bh_vu_ring_halt(struct bh_vu_ring *ring)
 
     if (!ring->running) {
         return BH_OK;
+    }
+    if (bh_vu_elsewhere(ring)) {
+        return bh_vu_elsewhere_stop(ring);
     }
     ring->more = false;
 

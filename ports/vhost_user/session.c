@@ -185,7 +185,8 @@ static void pause_reading(struct bh_vu_backend *backend)
     backend->poller->ops->remove(backend->poller, &backend->session.socket);
 }
 
-static void handle(struct bh_vu_backend *backend)
+/* False: the session is over, and the back end is perhaps no more. */
+static bool handle(struct bh_vu_backend *backend)
 {
     struct bh_vu_session *session = &backend->session;
     const struct rule *rule = &rules[session->message.header.request];
@@ -200,8 +201,11 @@ static void handle(struct bh_vu_backend *backend)
     if (result == BH_AGAIN) {
         session->waiting = true;
         pause_reading(backend);
-        return;
+        return true;
     }
+    session->again = false;
+    bh_vu_keep_commit(backend);
+    bh_vu_wire_take_off(session->socket.fd, &session->message);
     result = answer(backend, rule, result, &reply);
     bh_vu_close(&reply.fd);
     if (result == BH_GONE) {
@@ -211,6 +215,7 @@ static void handle(struct bh_vu_backend *backend)
     } else {
         bh_vu_wire_clear(&session->message);
     }
+    return result == BH_OK;
 }
 
 static void on_message(struct bh_watch *watch)
@@ -218,7 +223,9 @@ static void on_message(struct bh_watch *watch)
     struct bh_vu_backend *backend = watch->context;
     struct bh_vu_session *session = &backend->session;
     const char *reason = NULL;
-    int result = bh_vu_wire_receive(watch->fd, &session->message, &reason);
+    int result = backend->setup.keep_ops != NULL
+                     ? bh_vu_wire_peek(watch->fd, &session->message, &reason)
+                     : bh_vu_wire_receive(watch->fd, &session->message, &reason);
 
     if (result == BH_GONE) {
         bh_vu_session_end(backend, BH_VU_EVENT_DISCONNECTED, NULL);
@@ -226,7 +233,7 @@ static void on_message(struct bh_watch *watch)
         bh_vu_session_end(backend, BH_VU_EVENT_REFUSED, reason);
     } else if (result == BH_OK) {
         if (admit(backend, &session->message) != NULL) {
-            handle(backend);
+            (void)handle(backend);
         } else {
             bh_vu_session_end(backend, BH_VU_EVENT_REFUSED, session->detail);
         }
@@ -235,16 +242,25 @@ static void on_message(struct bh_watch *watch)
 
 /* ---- life ---- */
 
-void bh_vu_session_begin(struct bh_vu_backend *backend, int socket)
+bool bh_vu_session_open(struct bh_vu_backend *backend, int socket)
 {
     struct bh_vu_session *session = &backend->session;
 
     memset(session, 0, sizeof(*session));
     session->channel = -1;
     session->socket.fd = -1;
-    bh_vu_notify(backend, BH_VU_EVENT_CONNECTED, NULL, 0, 0);
     if (bh_vu_watch(backend, &session->socket, socket, on_message, backend) != BH_OK) {
         bh_vu_session_end(backend, BH_VU_EVENT_REFUSED, "connection cannot be watched");
+        return false;
+    }
+    return true;
+}
+
+void bh_vu_session_begin(struct bh_vu_backend *backend, int socket)
+{
+    bh_vu_notify(backend, BH_VU_EVENT_CONNECTED, NULL, 0, 0);
+    if (bh_vu_session_open(backend, socket)) {
+        bh_vu_keep_commit(backend);
     }
 }
 
@@ -270,7 +286,12 @@ void bh_vu_session_drop(struct bh_vu_backend *backend)
 static void close_if_drained(struct bh_vu_backend *backend)
 {
     if (bh_vu_rings_halt(backend) == BH_OK) {
+        if (backend->setup.journal != NULL) {
+            /* The next front end brings another guest. */
+            bh_vu_inflight_forget(backend);
+        }
         bh_vu_session_drop(backend);
+        bh_vu_keep_commit(backend);
         bh_vu_backend_rest(backend);
     }
 }
@@ -286,6 +307,7 @@ void bh_vu_session_end(struct bh_vu_backend *backend, enum bh_vu_event event, co
     session->waiting = false;
     pause_reading(backend);
     bh_vu_notify(backend, event, detail, session->message.header.request, 0);
+    bh_vu_keep_commit(backend);
     close_if_drained(backend);
 }
 
@@ -293,12 +315,9 @@ void bh_vu_session_go_on(struct bh_vu_backend *backend)
 {
     if (backend->session.closing) {
         close_if_drained(backend);
-    } else if (backend->session.waiting) {
-        handle(backend);
+    } else if (backend->session.waiting && handle(backend) && !backend->session.waiting) {
         /* Answered: messages are read again. */
-        if (!backend->session.waiting && !backend->session.closing &&
-            backend->session.socket.fd >= 0 &&
-            backend->poller->ops->add(backend->poller, &backend->session.socket) != BH_OK) {
+        if (backend->poller->ops->add(backend->poller, &backend->session.socket) != BH_OK) {
             bh_vu_session_end(backend, BH_VU_EVENT_REFUSED, "connection cannot be watched");
         }
     }

@@ -7,9 +7,11 @@
  *
  * A SIGBUS anywhere else goes to whoever handled it before, or kills the process.
  *
- * Thread: ranges are added and removed by one thread; the handler may interrupt it anywhere.
+ * Thread: ranges are added and removed by any thread (a lock keeps them apart), each range by the one
+ * that touches its memory; the handler takes no lock and may interrupt them anywhere.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -22,20 +24,26 @@
 
 struct guard {
     atomic_uintptr_t base; /* 0: free; written last when one is added, first when it is removed */
-    size_t length;
+    atomic_size_t length;
     bool *lost;
     int wake;
 };
 
 static struct guard guards[GUARDS];
 static struct sigaction before;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Other threads add and remove other ranges meanwhile. A length counts with the base that stands on both
+ * sides of reading it: it is then of a range that was there while the one with `address` is, so that
+ * the two are not mixed up. */
 static struct guard *find(uintptr_t address)
 {
     for (uint32_t i = 0; i < GUARDS; i++) {
         uintptr_t base = atomic_load(&guards[i].base);
+        size_t length = atomic_load(&guards[i].length);
 
-        if (base != 0u && address >= base && address - base < guards[i].length) {
+        if (base != 0u && base == atomic_load(&guards[i].base) && address >= base &&
+            address - base < length) {
             return &guards[i];
         }
     }
@@ -47,7 +55,7 @@ static bool replace(struct guard *guard)
 {
     const uint64_t one = 1;
     void *base = (void *)atomic_load(&guard->base);
-    void *got = mmap(base, guard->length, PROT_READ | PROT_WRITE,
+    void *got = mmap(base, atomic_load(&guard->length), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 
     if (got != base) {
@@ -101,29 +109,47 @@ static bool install(void)
     return sigaction(SIGBUS, &action, NULL) == 0;
 }
 
-int bh_vu_guard_add(uint8_t *base, size_t length, bool *lost, int wake)
+/* The guard at `base`, or a free one (0); NULL: there is none. */
+static struct guard *at(uintptr_t base)
 {
-    if (!install()) {
-        return BH_IO;
-    }
     for (uint32_t i = 0; i < GUARDS; i++) {
-        if (atomic_load(&guards[i].base) == 0u) {
-            guards[i].length = length;
-            guards[i].lost = lost;
-            guards[i].wake = wake;
-            atomic_store(&guards[i].base, (uintptr_t)base);
-            return BH_OK;
+        if (atomic_load(&guards[i].base) == base) {
+            return &guards[i];
         }
     }
-    return BH_LIMIT;
+    return NULL;
+}
+
+int bh_vu_guard_add(uint8_t *base, size_t length, bool *lost, int wake)
+{
+    int result = BH_OK;
+
+    (void)pthread_mutex_lock(&lock);
+
+    struct guard *guard = at(0);
+
+    if (!install()) {
+        result = BH_IO;
+    } else if (guard == NULL) {
+        result = BH_LIMIT;
+    } else {
+        atomic_store(&guard->length, length);
+        guard->lost = lost;
+        guard->wake = wake;
+        atomic_store(&guard->base, (uintptr_t)base);
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return result;
 }
 
 void bh_vu_guard_remove(const uint8_t *base)
 {
-    for (uint32_t i = 0; i < GUARDS; i++) {
-        if (atomic_load(&guards[i].base) == (uintptr_t)base) {
-            atomic_store(&guards[i].base, (uintptr_t)0);
-            return;
-        }
+    (void)pthread_mutex_lock(&lock);
+
+    struct guard *guard = at((uintptr_t)base);
+
+    if (guard != NULL) {
+        atomic_store(&guard->base, (uintptr_t)0);
     }
+    (void)pthread_mutex_unlock(&lock);
 }

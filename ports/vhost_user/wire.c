@@ -75,8 +75,8 @@ static bool keep_all(struct bh_vu_incoming *message, struct msghdr *header)
 }
 
 /* One read of at most `length` bytes. Returns their number, or a code. */
-static int receive_some(int socket, struct bh_vu_incoming *message, void *to, size_t length,
-                        const char **reason)
+static int receive_with(int socket, struct bh_vu_incoming *message, void *to, size_t length,
+                        int flags, const char **reason)
 {
     union {
         struct cmsghdr align;
@@ -89,7 +89,7 @@ static int receive_some(int socket, struct bh_vu_incoming *message, void *to, si
         .msg_control = control.bytes,
         .msg_controllen = sizeof(control.bytes),
     };
-    ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
 
     if (got < 0) {
         return errno == EAGAIN || errno == EINTR ? BH_AGAIN : BH_GONE;
@@ -103,6 +103,12 @@ static int receive_some(int socket, struct bh_vu_incoming *message, void *to, si
         return BH_PROTOCOL;
     }
     return (int)got;
+}
+
+static int receive_some(int socket, struct bh_vu_incoming *message, void *to, size_t length,
+                        const char **reason)
+{
+    return receive_with(socket, message, to, length, 0, reason);
 }
 
 /* The header is there: whether a message can follow. */
@@ -151,6 +157,77 @@ int bh_vu_wire_receive(int socket, struct bh_vu_incoming *message, const char **
     }
     return BH_OK;
 }
+
+/* ---- messages that stay in the socket ---- */
+
+/* The first `length` bytes in the socket, and what descriptors come with them. Returns how many there
+ * are, or a code. */
+static int look_ahead(int socket, struct bh_vu_incoming *message, void *to, size_t length,
+                      const char **reason)
+{
+    int got = receive_with(socket, message, to, length, MSG_PEEK, reason);
+
+    if (got >= 0 && (size_t)got < length) {
+        /* In pieces: nobody in the field sends it so, and then it is received so. */
+        bh_vu_wire_clear(message);
+    }
+    return got;
+}
+
+int bh_vu_wire_peek(int socket, struct bh_vu_incoming *message, const char **reason)
+{
+    uint8_t bytes[sizeof(message->header) + sizeof(message->payload)];
+    const uint32_t head = sizeof(message->header);
+    struct bh_vu_header header;
+
+    if (message->have != 0u) {
+        return bh_vu_wire_receive(socket, message, reason);
+    }
+
+    int got = look_ahead(socket, message, bytes, head, reason);
+
+    if (got >= 0 && (uint32_t)got < head) {
+        return bh_vu_wire_receive(socket, message, reason);
+    }
+    bh_vu_wire_clear(message); /* its descriptors come again with the whole */
+    if (got < 0) {
+        return got;
+    }
+    memcpy(&header, bytes, head);
+    got = check_header(&header, reason);
+    if (got != BH_OK) {
+        return got;
+    }
+    got = look_ahead(socket, message, bytes, head + header.size, reason);
+    if (got < 0) {
+        return got;
+    }
+    if ((uint32_t)got < head + header.size) {
+        return bh_vu_wire_receive(socket, message, reason);
+    }
+    message->header = header;
+    memcpy(&message->payload, bytes + head, header.size);
+    message->peeked = message->have;
+    return BH_OK;
+}
+
+void bh_vu_wire_take_off(int socket, struct bh_vu_incoming *message)
+{
+    uint8_t bytes[sizeof(message->header) + sizeof(message->payload)] = {0};
+
+    while (message->peeked != 0u) {
+        struct iovec part = {.iov_base = bytes, .iov_len = message->peeked};
+        struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+        ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT);
+
+        if (got <= 0) {
+            return; /* the peer is gone, and the next look tells */
+        }
+        message->peeked -= (uint32_t)got;
+    }
+}
+
+/* ---- sending ---- */
 
 int bh_vu_wire_send(int socket, const struct bh_vu_header *header, const void *payload, int fd)
 {

@@ -102,6 +102,13 @@ class Run:
             entries = [json.loads(line) for line in log]
         return [entry for entry in entries if event in (None, entry['event'])]
 
+    def audit_spares(self, device='root', guest='a'):
+        """The processes that stand by: started ahead, alive, and not the one that serves."""
+        alive = descendants(self.process.pid)
+        return [entry['pid'] for entry in self.audit('backend')
+                if entry['state'] == 'started' and entry['standby'] and entry['device'] == device and
+                entry['guest'] == guest and entry['pid'] in alive and entry['pid'] != self.device(device, guest)['pid']]
+
     def guest(self, name='a'):
         status = self.call(request='status')[0]['status']
         return next(guest for guest in status['guests'] if guest['name'] == name)
@@ -157,9 +164,10 @@ class Case(unittest.TestCase):
         with open(os.path.join(self.folder, name), 'wb') as file:
             file.write(data if isinstance(data, bytes) else data.encode())
 
-    def define(self, stop_within='3s', modes=('normal',), allow=None, devices=(), resources=(), keys=None):
+    def define(self, stop_within='3s', modes=('normal',), allow=None, devices=(), resources=(), keys=None, root=''):
         """A definition. `allow` has the policy lines in place of the usual ones, each the text between its braces;
-        `devices` and `resources` are more lines of theirs, `keys` has more lines of guests, by name.
+        `devices` and `resources` are more lines of theirs, `keys` has more lines of guests, by name; `root` has more
+        keys of the disks.
         """
         text = ['bulkhead: 1', 'name: ' + self.platform, 'engine: { qemu: fake_qemu }',
                 'modes: [%s]' % ', '.join(modes), 'resources:']
@@ -169,7 +177,7 @@ class Case(unittest.TestCase):
             text += ['  %s:' % name, '    arch: arm64', '    memory: 128M', '    stop-within: ' + stop_within,
                      '    boot: { kernel: Image }', *('    ' + line for line in (keys or {}).get(name, ())),
                      '    devices:',
-                     '      root: { type: blk, resource: %s-disk }' % name,
+                     '      root: { type: blk, resource: %s-disk%s }' % (name, root),
                      '      entropy: { type: rng, resource: random }',
                      '      terminal: { type: console, ports: [diag] }', *('      ' + line for line in devices)]
         usual = [line for name in self.guests for line in (

@@ -161,6 +161,11 @@ static void take_command(const char *line)
     } else if (strstr(line, "system_powerdown") != NULL && !self.deaf) {
         uart_print("shutting down\\n");
         end_guest("guest-shutdown");
+    } else if (strstr(line, "system_reset") != NULL) {
+        uart_print("was reset\\n");
+    } else if (strstr(line, "set-action") != NULL) {
+        uart_print(strstr(line, "\"reboot\": \"reset\"") != NULL ? "may be reset\\n"
+                                                                 : "may not be reset\\n");
     } else if (strstr(line, "quit") != NULL && !self.linger) {
         control_say("{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false, \"reason\": "
                     "\"host-qmp-quit\"}}\r\n");

@@ -125,8 +125,8 @@ class Build(Case):
 
     def test_image_that_every_run_would_refuse_is_not_made(self):
         text = pathlib.Path(self.definition).read_text(encoding='utf-8')
-        self.write('platform.yaml', text.replace('type: rng,', 'type: rng, isolation: shadow,'))
-        result = self.sign('-W', 'warning=engine-isolation')
+        self.write('platform.yaml', text.replace('    boot:', '    watchdog: { timeout: 2s }\n    boot:', 1))
+        result = self.sign('-W', 'warning=engine-watchdog')
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn('no image is signed that every run refuses', result.stderr)
         self.assertFalse(os.path.exists(self.image))

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 /* ---- a loop ---- */
 
@@ -203,7 +204,161 @@ static void on_closed(void *context)
     machine->closed++;
 }
 
-void machine_begin(struct machine *machine, struct loop *loop, int socket)
+/* ---- an owner ---- */
+
+#define SKIPPED UINT64_C(0x3000) /* regions that begin here in a page of 64 KiB are none of ours */
+#define DENIED  UINT64_C(0x5000)
+
+static int admit(void *context, const struct bh_vu_region *region, int fd, const char **why)
+{
+    struct machine *machine = context;
+
+    FUZZ_CHECK(fcntl(fd, F_GETFD) >= 0);
+    if ((region->guest_address & 0xf000u) == SKIPPED) {
+        return 1;
+    }
+    if ((region->guest_address & 0xf000u) == DENIED) {
+        *why = "denied";
+        return BH_DENIED;
+    }
+    machine->admitted++;
+    return BH_OK;
+}
+
+static void gone(void *context, const struct bh_vu_region *region)
+{
+    struct machine *machine = context;
+
+    (void)region;
+    FUZZ_CHECK(machine->admitted != 0);
+    machine->admitted--;
+}
+
+static void changed(void *context)
+{
+    struct machine *machine = context;
+
+    FUZZ_CHECK(machine->memory.region_count == machine->admitted);
+    for (unsigned i = 0; i < RINGS; i++) {
+        FUZZ_CHECK(machine->queues[i].state == BH_QUEUE_STOPPED && !machine->running[i]);
+    }
+}
+
+static int ring_start(void *context, const struct bh_vu_plan *plan)
+{
+    struct machine *machine = context;
+
+    FUZZ_CHECK(plan->index < RINGS && !machine->running[plan->index]);
+    FUZZ_CHECK(plan->size != 0 && plan->size <= QUEUE_MAX && fcntl(plan->kick, F_GETFD) >= 0);
+    if (plan->size == 1) {
+        return BH_LIMIT;
+    }
+    machine->running[plan->index] = true;
+    return BH_OK;
+}
+
+/* It takes two tries. */
+static int ring_stop(void *context, uint16_t index, uint32_t *base)
+{
+    struct machine *machine = context;
+
+    FUZZ_CHECK(index < RINGS && machine->running[index]);
+    machine->patience = !machine->patience;
+    if (machine->patience) {
+        bh_vu_backend_idle(machine->backend);
+        return BH_AGAIN;
+    }
+    machine->running[index] = false;
+    *base = 0x80038003u;
+    return BH_OK;
+}
+
+static void ring_exchanged(void *context, const struct bh_vu_plan *plan)
+{
+    struct machine *machine = context;
+
+    FUZZ_CHECK(machine->running[plan->index]);
+}
+
+static void keep(void *context, uint32_t slot, int fd)
+{
+    const struct machine *machine = context;
+    int *kept = machine->owner->fds;
+
+    FUZZ_CHECK(slot < BH_VU_KEEP_SLOTS);
+    if (kept[slot] >= 0) {
+        (void)close(kept[slot]);
+    }
+    kept[slot] = fd >= 0 ? dup(fd) : -1;
+}
+
+static void save(void *context, const struct bh_vu_saved *saved)
+{
+    const struct machine *machine = context;
+
+    for (uint32_t i = 0; i < saved->region_count; i++) {
+        FUZZ_CHECK(saved->slots[i] == BH_VU_KEEP_NONE || machine->owner->fds[saved->slots[i]] >= 0);
+    }
+    for (uint32_t i = 0; i < RINGS; i++) {
+        FUZZ_CHECK(saved->rings[i].has_kick == 0 || machine->owner->fds[BH_VU_KEEP_KICK(i)] >= 0);
+    }
+    machine->owner->saved = *saved;
+}
+
+static const struct bh_vu_memory_ops memory_ops = {admit, gone, changed};
+static const struct bh_vu_ring_ops ring_ops = {ring_start, ring_stop, ring_exchanged};
+static const struct bh_vu_keep_ops keep_ops = {keep, save};
+
+void owner_begin(struct owner *owner, uint32_t does)
+{
+    memset(owner, 0, sizeof(*owner));
+    owner->does = does;
+    for (uint32_t i = 0; i < BH_VU_KEEP_SLOTS; i++) {
+        owner->fds[i] = -1;
+    }
+}
+
+void owner_end(struct owner *owner)
+{
+    for (uint32_t i = 0; i < BH_VU_KEEP_SLOTS; i++) {
+        if (owner->fds[i] >= 0) {
+            (void)close(owner->fds[i]);
+        }
+    }
+}
+
+/* ---- life ---- */
+
+/* A copy of what is kept, for a successor. */
+static const struct bh_vu_adoption *bequeath(struct owner *owner)
+{
+    owner->left = owner->saved;
+    for (uint32_t i = 0; i < BH_VU_KEEP_SLOTS; i++) {
+        owner->left_fds[i] = owner->fds[i] >= 0 ? dup(owner->fds[i]) : -1;
+    }
+    owner->adoption = (struct bh_vu_adoption){.saved = &owner->left, .fds = owner->left_fds};
+    return &owner->adoption;
+}
+
+/* Adds what the owner does. */
+static void add_owner(struct owner *owner, struct bh_vu_setup *port, bool adopts)
+{
+    port->memory_ops = &memory_ops;
+    if ((owner->does & OWNER_SERVES) != 0) {
+        port->ring_ops = &ring_ops;
+    }
+    if ((owner->does & OWNER_KEEPS) != 0) {
+        FUZZ_CHECK(bh_vu_journal_bytes(RINGS, QUEUE_MAX) <= JOURNAL);
+        port->keep_ops = &keep_ops;
+        port->journal = owner->journal;
+    }
+    if (adopts) {
+        port->adoption = bequeath(owner);
+    }
+}
+
+void machine_begin(struct machine *machine, struct loop *loop, int socket, struct owner *owner,
+                   bool adopts)
 {
     struct bh_device_setup setup = {.class = &class,
                                     .class_data = machine,
@@ -226,5 +381,9 @@ void machine_begin(struct machine *machine, struct loop *loop, int socket)
                       &machine->pool);
     }
     bh_device_init(&machine->device, &setup);
+    machine->owner = owner;
+    if (owner->does != 0) {
+        add_owner(owner, &port, adopts);
+    }
     FUZZ_CHECK(bh_vu_backend_create(&machine->backend, &port) == BH_OK);
 }

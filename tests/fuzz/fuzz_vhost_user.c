@@ -3,10 +3,12 @@
  * A fuzzer for the vhost-user port: the input is what a hostile front end sends (any bytes, with
  * descriptors of any kind), what its guest writes into rings and memory, what happens to the
  * in-flight region, when files are truncated, when the back end dies, and when requests complete.
- * Checked: nothing is written into memory that was let go of, nothing stays open, and whatever was
- * done, the session ends once its requests are back.
+ * Checked: nothing is written into memory that was let go of, nothing stays open or kept, and whatever
+ * was done, the session ends once its requests are back. With an owner who keeps what a successor needs,
+ * the back end that follows a dead one takes its connection over, from a record that may have rotted.
  *
- * Input: u8 kind (1 packed, 2 memory is not sealed), then steps: u8 operation and its operands.
+ * Input: u8 kind (1 packed, 2 memory is not sealed, 4 the owner keeps, 8 the owner serves rings), then
+ * steps: u8 operation and its operands.
  * vu_seeds.py writes this format.
  */
 #include <errno.h>
@@ -42,6 +44,7 @@ enum step {
     STEP_CRASH,
     STEP_RECONNECT,
     STEP_STOP,
+    STEP_ROT,
     STEPS,
 };
 
@@ -60,6 +63,8 @@ enum kind {
 struct world {
     struct loop loop;
     struct machine machine;
+    struct owner owner;
+    int connection; /* the back end's end, for a successor */
     bool packed;
     int socket;
     int memory;
@@ -82,7 +87,8 @@ static void begin(struct world *world)
 
     FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
     world->socket = pair[0];
-    machine_begin(&world->machine, &world->loop, pair[1]);
+    world->connection = dup(pair[1]);
+    machine_begin(&world->machine, &world->loop, pair[1], &world->owner, false);
 }
 
 /* What a front end would do with the answers: read them. The in-flight region is kept. */
@@ -153,16 +159,39 @@ static void end(struct world *world)
         run(world);
     }
     FUZZ_CHECK(machine->closed == 1);
-    FUZZ_CHECK(machine->memory.region_count == 0);
+    FUZZ_CHECK(machine->memory.region_count == 0 && machine->admitted == 0);
+    FUZZ_CHECK(!machine->running[0] && !machine->running[1]);
     bh_vu_backend_destroy(machine->backend);
+    (void)close(world->connection);
+    for (uint32_t i = 0; i < BH_VU_KEEP_SLOTS; i++) {
+        FUZZ_CHECK(world->owner.fds[i] < 0);
+    }
 }
 
 /* The back end dies: what it held never comes back. */
 static void crash(struct world *world)
 {
     bh_vu_backend_destroy(world->machine.backend);
+    if ((world->owner.does & OWNER_KEEPS) != 0) {
+        machine_begin(&world->machine, &world->loop, dup(world->connection), &world->owner, true);
+        return;
+    }
     (void)close(world->socket);
+    (void)close(world->connection);
     begin(world);
+}
+
+/* A byte of what is kept goes bad: one that matters, of the head, a region, its slot, or a ring. */
+static void rot(struct world *world, struct fuzz_input *input)
+{
+    static const size_t parts[] = {0, offsetof(struct bh_vu_saved, regions),
+                                   offsetof(struct bh_vu_saved, slots),
+                                   offsetof(struct bh_vu_saved, rings)};
+    uint8_t *saved = (uint8_t *)&world->owner.saved;
+    size_t part = parts[fuzz_u8(input) % 4u];
+    size_t at = fuzz_u8(input) % 128u;
+
+    saved[part + at] = fuzz_u8(input);
 }
 
 /* ---- messages ---- */
@@ -273,10 +302,15 @@ static void live(struct world *world, uint8_t bits, uint16_t size, uint32_t ring
                         ((bits & 2) != 0 ? BH_F_EVENT_IDX : 0) |
                         ((bits & 4) != 0 ? BH_F_IN_ORDER : 0) |
                         ((bits & 8) != 0 ? BH_F_INDIRECT_DESC : 0);
+    uint64_t protocol = UINT64_C(0x1b229);
 
     table.regions[0] =
         (struct bh_vu_region){.guest_address = GUEST, .size = MEMORY, .user_address = USER};
-    tell_u64(world, BH_VU_SET_PROTOCOL_FEATURES, UINT64_C(0x1b229), NULL);
+    if ((world->owner.does & OWNER_KEEPS) != 0) {
+        protocol &= ~BH_VU_PROTOCOL_F_INFLIGHT_SHMFD; /* it is the owner's, and not offered */
+        bits &= 0xfe;
+    }
+    tell_u64(world, BH_VU_SET_PROTOCOL_FEATURES, protocol, NULL);
     tell_u64(world, BH_VU_SET_FEATURES,
              features | ((bits & 32) != 0 ? 0 : BH_VU_F_PROTOCOL_FEATURES), NULL);
     if (world->machine.memory.region_count == 0 || (bits & 16) != 0) {
@@ -423,6 +457,9 @@ static void step(struct world *world, struct fuzz_input *input)
     case STEP_STOP:
         tell_state(world, BH_VU_GET_VRING_BASE, fuzz_u8(input) % RINGS, 0);
         break;
+    case STEP_ROT:
+        rot(world, input);
+        break;
     default:
         break;
     }
@@ -443,6 +480,8 @@ static void open_world(struct world *world, uint8_t kind)
     memset(world, 0, sizeof(*world));
     loop_init(&world->loop);
     world->packed = (kind & 1) != 0;
+    owner_begin(&world->owner,
+                ((kind & 4) != 0 ? OWNER_KEEPS : 0) | ((kind & 8) != 0 ? OWNER_SERVES : 0));
     world->memory = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     FUZZ_CHECK(world->memory >= 0 && ftruncate(world->memory, MEMORY) == 0);
     if ((kind & 2) == 0) {
@@ -460,11 +499,12 @@ static void open_world(struct world *world, uint8_t kind)
     }
 }
 
-static void close_world(const struct world *world)
+static void close_world(struct world *world)
 {
     (void)close(world->memory);
     (void)close(world->inflight);
     (void)close(world->call);
+    owner_end(&world->owner);
     for (unsigned i = 0; i < 2; i++) {
         (void)close(world->pipes[i]);
         (void)close(world->other[i]);

@@ -8,7 +8,7 @@ fuzz_mmio.c; bytes_seeds.py has that of fuzz_bytes.c, vu_seeds.py that of fuzz_v
 
 fuzz_definition.c takes definitions: its seeds are the golden files of tests/platform, good and bad.
 
-Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio, /bytes, /vhost_user and /definition)
+Usage: make_seeds.py DIRECTORY    (makes DIRECTORY/rings, /mmio, /bytes, /relay, /vhost_user and /definition)
 """
 
 import os
@@ -19,6 +19,7 @@ import sys
 
 import bytes_seeds
 import image_seeds
+import relay_seeds
 import vu_seeds
 
 NEXT, WRITE, INDIRECT, AVAIL, USED = 1, 2, 4, 1 << 7, 1 << 15
@@ -495,7 +496,7 @@ def main():
         sys.exit(__doc__)
     count = 0
     for group, seeds in (('rings', ring_seeds), ('mmio', mmio_seeds), ('bytes', bytes_seeds.seeds),
-                         ('vhost_user', vu_seeds.seeds)):
+                         ('relay', relay_seeds.seeds), ('vhost_user', vu_seeds.seeds)):
         folder = os.path.join(sys.argv[1], group)
         os.makedirs(folder, exist_ok=True)
         for packed in (False, True):

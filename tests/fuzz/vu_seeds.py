@@ -3,7 +3,7 @@
 
 import struct
 
-MESSAGE, TURN, LIVE, OFFER, KICK, POKE, FINISH, FLUSH, TRUNCATE, CONFIG, CRASH, RECONNECT, STOP = range(13)
+MESSAGE, TURN, LIVE, OFFER, KICK, POKE, FINISH, FLUSH, TRUNCATE, CONFIG, CRASH, RECONNECT, STOP, ROT = range(14)
 MEMORY, EVENT, INFLIGHT, SOCKET, PIPE, ROOT, PATH = range(7)
 USER, GUEST, SIZE = 0x7f0000000000, 0x40000000, 0x10000
 NEED_REPLY = 8
@@ -17,9 +17,9 @@ GET_INFLIGHT, SET_INFLIGHT, RESET_DEVICE, ADD_REG, REM_REG, SET_STATUS = 31, 32,
 class Session:
     """An input of fuzz_vhost_user.c."""
 
-    def __init__(self, packed, unsealed=False):
+    def __init__(self, packed, unsealed=False, keeps=False, serves=False):
         self.packed = packed
-        self.out = bytearray([packed * 1 | unsealed * 2])
+        self.out = bytearray([packed * 1 | unsealed * 2 | keeps * 4 | serves * 8])
 
     def step(self, operation, operands=b''):
         self.out += bytes([operation]) + operands
@@ -176,6 +176,45 @@ def seeds(packed):
         s.step(RECONNECT)
         s.live()
         yield 'class_10_truncated_to_%d' % size, s
+
+    # A successor takes the connection over, with requests in flight; and from a record that has rotted.
+    for name, part, at in (('', 0, 0), ('_protocol', 0, 1), ('_features', 0, 12), ('_status', 0, 17),
+                           ('_regions', 0, 20), ('_region', 1, 9), ('_slot', 2, 0), ('_ring', 3, 44),
+                           ('_address', 3, 9), ('_kick', 3, 49)):
+        s = Session(packed, keeps=True)
+        s.live(2)
+        s.region(ADD_REG, 1 << 40, 0x1000, 1 << 41, 0)
+        s.region(ADD_REG, (1 << 40) + 0x3000, 0x1000, (1 << 41) + 0x3000, 0)
+        s.region(ADD_REG, (1 << 40) + 0x5000, 0x1000, (1 << 41) + 0x5000, 0)
+        s.message(CHANNEL, fds=[SOCKET])
+        s.chain(0)
+        s.chain(2)
+        s.finish(1)
+        if name:
+            s.step(ROT, bytes([part, at, 0xa5]))
+        s.step(CRASH)
+        s.step(TURN)
+        s.region(REM_REG, (1 << 40) + 0x3000, 0x1000, (1 << 41) + 0x3000, 0, ())
+        s.chain(4)
+        s.finish()
+        s.finish()
+        s.step(CRASH)
+        s.step(RECONNECT)
+        s.live()
+        yield 'class_16_adopted%s' % name, s
+
+    # Rings that somebody else serves.
+    s = Session(packed, keeps=True, serves=True)
+    s.live()
+    s.message(SET_CALL, bytes(8), [EVENT])
+    s.message(SET_KICK, bytes(8), [EVENT])
+    s.message(SET_KICK, bytes(8), [PIPE])
+    s.message(SET_MEM_TABLE, struct.pack('<II', 1, 0) + table, [MEMORY])
+    s.step(CRASH)
+    s.step(STOP, b'\0')
+    s.live(16)
+    s.message(RESET_DEVICE)
+    yield 'class_23_rings_elsewhere', s
 
     # Rings move while they run, and while they do not.
     s = Session(packed)

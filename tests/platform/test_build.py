@@ -73,8 +73,8 @@ class Build(unittest.TestCase):
     def build(self, where, definition, umask=0o022, **environment):
         """{file: bytes} of a build that is started in folder `where`."""
         out = self.folder / ('out-%d' % len(list(self.folder.glob('out-*'))))
-        done = subprocess.run([BULKHEAD, 'build', '-W', 'no-limits-direct', '-o', out, definition], cwd=where, umask=umask, capture_output=True,
-                              text=True, check=False, env={'PATH': os.environ['PATH'], **environment})
+        done = subprocess.run([BULKHEAD, 'build', '-o', out, definition], cwd=where, umask=umask, capture_output=True, text=True,
+                              check=False, env={'PATH': os.environ['PATH'], **environment})
         self.assertEqual((0, ''), (done.returncode, done.stderr))
         return {path.name: path.read_bytes() for path in out.iterdir()}
 

@@ -321,6 +321,29 @@ class Layout(unittest.TestCase):
                                  (said['BULKHEAD_WINDOW_BASE_' + name], said['BULKHEAD_WINDOW_BYTES_' + name]), what)
         self.assertEqual((slots, windows), ({}, {}), what)
 
+    # [BH-LAY-23]
+    def test_rings_lie_apart(self):
+        """A window in shadow is two pieces of memory, rings and data, and one window for the guest."""
+        parts = 0
+        for name, definition in self.definitions.items():
+            out = definition.folder / 'out'
+            built = json.loads((out / 'platform.json').read_text(encoding='utf-8'))
+            for guest in definition.guests()[1]:
+                said = read_header(out / (guest + '.h'))
+                for device, text in built['guests'][guest]['devices'].items():
+                    pieces = [region for region in built['layouts'][guest]['regions'] if region.get('device') == device]
+                    shadow = text['isolation'] == 'shadow' and pieces[0]['kind'] == 'window'
+                    self.assertEqual([piece.get('part') for piece in pieces],
+                                     ['rings', 'data'] if shadow else [None] * len(pieces), (name, guest, device))
+                    if not shadow:
+                        continue
+                    parts += 1
+                    base = int(pieces[0]['address'], 16)
+                    self.assertEqual(base, said['BULKHEAD_WINDOW_BASE_' + c_name(device)])
+                    self.assertEqual(base + pieces[0]['size'], int(pieces[1]['address'], 16))
+                    self.assertEqual(pieces[0]['size'] + pieces[1]['size'], said['BULKHEAD_WINDOW_BYTES_' + c_name(device)])
+        self.assertGreater(parts, GENERATED)
+
     # [BH-LAY-11]
     def test_windows_do_not_move(self):
         """The windows follow each other as the sizes in the definition say, whether their devices are there or not."""

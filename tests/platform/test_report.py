@@ -155,7 +155,39 @@ def many(name, guests, devices, buses, isolation=''):
     return '\n'.join(['bulkhead: 1', f'name: {name}', 'resources:', *resources, 'guests:', *things, 'policy:', *policy, ''])
 
 
+# Every isolation: a guest with three, and one that is of another architecture.
+WAYS = """\
+bulkhead: 1
+name: ways
+resources:
+  a: { type: disk, image: a.img }
+  b: { type: disk, image: b.img }
+  c: { type: disk, image: c.img }
+  d: { type: disk, image: d.img }
+guests:
+  arm:
+    arch: arm64
+    memory: 128M
+    boot: { kernel: Image }
+    devices:
+      a: { type: blk, resource: a }
+      b: { type: blk, resource: b, isolation: direct }
+      c: { type: blk, resource: c, isolation: open }
+  pc:
+    arch: x86_64
+    memory: 128M
+    boot: { kernel: initrd }
+    devices:
+      d: { type: blk, resource: d }
+policy:
+  - { guest: arm, resource: a, allow: [read] }
+  - { guest: arm, resource: b, allow: [read] }
+  - { guest: arm, resource: c, allow: [read] }
+  - { guest: pc, resource: d, allow: [read] }
+"""
+
 DEFINITIONS = {
+    'ways': WAYS,
     'cockpit': COCKPIT,
     'odd': ODD,
     'eight': many('eight', 8, 4, 3),
@@ -360,11 +392,25 @@ class Report(unittest.TestCase):
     def test_open_is_said_and_red(self):
         self.assertIn('OPEN', self.text('open', 'platform'))
         self.assertIn('OPEN', self.text('open', 'guests'))
-        self.assertIn('OPEN: all memory of 3 of 3 guests is shared', ''.join(self.trees['open'].find('.//header').itertext()))
+        self.assertIn('OPEN: back ends reach all memory of 3 of 3 guests', ''.join(self.trees['open'].find('.//header').itertext()))
         opened = [rect for rect in self.trees['open'].iter('rect') if 'open' in rect.get('class').split()]
         self.assertLess(8, len(opened))
         closed = [rect for rect in self.trees['eight'].iter('rect') if 'open' in rect.get('class').split()]
         self.assertEqual([], closed)
+
+    def test_isolation_is_drawn(self):
+        """Each of the four ways otherwise: a window or copies, with the gate across it or without, or all memory in red."""
+        drawn = [rect.get('class') for rect in self.trees['ways'].iter('rect')
+                 if rect.get('class') in ('reach window', 'reach copies', 'reach open', 'gate')]
+        self.assertEqual(['gate', 'gate', 'reach copies', 'reach open', 'reach window', 'reach window'], sorted(drawn))
+        head = ''.join(self.trees['ways'].find('.//header').itertext())
+        self.assertIn('OPEN: back ends reach all memory of 1 of 2 guests', head)
+        self.assertIn('All memory of 1 of 2 guests is shared with their gates', head)
+        said = self.text('ways', 'guests')
+        for reach in ('guest, engine, gate, back end of a, open back ends', 'RAM, shared with the gate', 'rings of a', 'data of a',
+                      'window of b', 'maps all of its memory'):
+            self.assertIn(reach, said)
+        self.assertIn('10000 ms without progress', self.text('ways', 'policy'))
 
     def test_given_and_default(self):
         rows = {''.join(row.find('th').itertext()): [''.join(cell.itertext()) for cell in row.findall('td')]

@@ -163,8 +163,10 @@ class Units(unittest.TestCase):
 
     def test_sums(self):
         found = directives(self.unit(more='engine: { accelerator: kvm }'))
-        # The guest, its window, its engine, one back end, the supervisor.
-        self.assertEqual(['%dM' % (128 + 16 + 256 + 16 + 64)], found['MemoryMax'])
+        # The guest, its window, its engine, its gate with what it has for one device, two back ends, the supervisor.
+        self.assertEqual(['%dM' % (128 + 16 + 256 + 32 + 8 + 2 * 16 + 64)], found['MemoryMax'])
+        # The supervisor's own, the guest's, the device's, those of its queue.
+        self.assertEqual(['%d' % (256 + 48 + 40 + 3)], found['LimitNOFILE'])
         self.assertEqual(['%d' % (2 + 15)], found['TimeoutStopSec'])
         self.assertNotIn('AllowedCPUs', found)
         self.assertEqual(['1-3 7'], directives(self.unit(keys='host-cpus: [7, 2-3, 1]'))['AllowedCPUs'])

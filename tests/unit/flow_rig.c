@@ -81,6 +81,7 @@ struct bh_device_definition *rig_device(struct rig *rig, struct bh_guest *guest,
 
     device->name = text(rig, name);
     device->uses = resource;
+    device->isolation.value = BH_ISOLATION_SHADOW;
     device->window.value = 4096;
     if (resource != NULL) {
         device->resource = resource->name;

@@ -346,9 +346,47 @@ static void test_memory(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
 
+/* Each answer comes in time, and all of them together do not. */
+static void test_budget_of_a_conversation(void **state)
+{
+    struct bh_vu_message message;
+    unsigned answers = 0;
+    int result = BH_OK;
+
+    (void)state;
+    channel.timeout_ms = 60000;
+    bh_host_channel_budget(&channel, 40);
+    while (result == BH_OK && answers < 1000) {
+        const struct timespec pause = {.tv_nsec = 5000000};
+
+        (void)nanosleep(&pause, NULL);
+        /* The last one is not sent: what is there is taken, and nothing is waited for. */
+        if (answers < 20) {
+            peer_sends(&reply, sizeof(reply), 0);
+        }
+        result = receive(&message);
+        answers += result == BH_OK ? 1u : 0u;
+    }
+    assert_int_equal(result, BH_TIMEOUT);
+    assert_int_equal(answers, 20);
+    /* A send that would have to wait does not, either. */
+    memset(&message, 0, sizeof(message));
+    message.header.size = sizeof(message.payload);
+    result = BH_OK;
+    for (unsigned i = 0; i < 100000 && result == BH_OK; i++) {
+        result = bh_host_channel_ops.send(&channel, BH_VU_LINE_MAIN, &message);
+    }
+    assert_int_equal(result, BH_TIMEOUT);
+    /* The next conversation has a budget of its own, or none. */
+    bh_host_channel_budget(&channel, 0);
+    peer_sends(&reply, sizeof(reply), 0);
+    assert_int_equal(receive(&message), BH_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_budget_of_a_conversation, open_pair, close_pair),
         TEST(test_send),
         TEST(test_send_to_the_deaf),
         TEST(test_receive_in_pieces),

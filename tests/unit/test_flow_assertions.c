@@ -228,13 +228,13 @@ static void test_isolated(void **state)
     set_isolated(&fixture, "cluster");
     assert_text(&fixture, "cluster isolated");
     assert_verdict(&fixture, 0, BH_VERDICT_HOLDS,
-                   "back ends reach its windows only, and an IOMMU holds all hardware");
+                   "gate and back ends reach its windows only, and an IOMMU holds all hardware");
     fixture.ivi->devices[0].isolation.value = BH_ISOLATION_OPEN; /* of another guest */
     assert_verdict(&fixture, 0, BH_VERDICT_HOLDS,
-                   "back ends reach its windows only, and an IOMMU holds all hardware");
+                   "gate and back ends reach its windows only, and an IOMMU holds all hardware");
     fixture.cluster->devices[0].isolation.value = BH_ISOLATION_SHADOW;
     assert_verdict(&fixture, 0, BH_VERDICT_HOLDS,
-                   "back ends reach its windows only, and an IOMMU holds all hardware");
+                   "gate and back ends reach its windows only, and an IOMMU holds all hardware");
     fixture.cluster->devices[0].isolation.value = BH_ISOLATION_BOUNCE;
     assert_verdict(&fixture, 0, BH_VERDICT_VIOLATED, "its device c0 is bounce");
     fixture.cluster->devices[0].isolation.value = BH_ISOLATION_OPEN;
@@ -246,13 +246,13 @@ static void test_isolated(void **state)
     gpu = rig_resource(fixture.rig, "gpu", BH_RESOURCE_HARDWARE);
     gpu->dma.value = true;
     assert_verdict(&fixture, 0, BH_VERDICT_HOLDS, /* nobody has it */
-                   "back ends reach its windows only, and an IOMMU holds all hardware");
+                   "gate and back ends reach its windows only, and an IOMMU holds all hardware");
     passed = rig_device(fixture.rig, fixture.ivi, "gpu", gpu);
     passed->type.value = BH_DEVICE_PASSTHROUGH;
     assert_verdict(&fixture, 2, BH_VERDICT_VIOLATED, "gpu of ivi reaches all memory");
     gpu->iommu.value = true;
     assert_verdict(&fixture, 0, BH_VERDICT_HOLDS,
-                   "back ends reach its windows only, and an IOMMU holds all hardware");
+                   "gate and back ends reach its windows only, and an IOMMU holds all hardware");
     end(&fixture);
 }
 

@@ -36,6 +36,34 @@ static bool expects_window(const struct bh_device_definition *device)
             device->isolation.value == BH_ISOLATION_SHADOW);
 }
 
+/* The window of a device is its regions, one behind the other: in shadow the rings and the data.
+ */
+static void check_parts(const struct bh_layout *layout, uint32_t device)
+{
+    const struct bh_device_definition *definition = &layout->guest->devices[device];
+    const struct bh_layout_region *window = bh_layout_window(layout, device);
+    const bool shadow = definition->isolation.value == BH_ISOLATION_SHADOW;
+    uint64_t next = window == NULL ? 0 : window->address;
+    uint32_t parts = 0;
+
+    for (uint32_t i = 1; i < layout->region_count; i++) {
+        const struct bh_layout_region *part = &layout->regions[i];
+
+        if (part->kind != BH_REGION_WINDOW || part->device != device) {
+            assert_false(part->rings && part->kind != BH_REGION_WINDOW);
+            continue;
+        }
+        assert_true(part->address == next && part->size > 0 && part->size % (64 * KIB) == 0);
+        assert_int_equal(part->rings, shadow && parts == 0);
+        assert_true(!part->rings ||
+                    part->size >= bh_device_kind(definition->type.value).queues * 32 * KIB);
+        next += part->size;
+        parts++;
+    }
+    assert_int_equal(parts, window == NULL ? 0 : shadow ? 2 : 1);
+    assert_true(window == NULL || next == window->address + window->size);
+}
+
 /* What has to hold of every layout. */
 static void check_rules(const struct bh_layout *layout)
 {
@@ -60,6 +88,7 @@ static void check_rules(const struct bh_layout *layout)
 
         assert_int_equal(window != NULL, expects_window(device));
         assert_true(window == NULL || window->size == device->window.value);
+        check_parts(layout, d);
         if (device->type.value == BH_DEVICE_PASSTHROUGH) {
             assert_true(layout->slots[d] == BH_SLOT_NONE);
             continue;
@@ -170,16 +199,16 @@ static void test_shared(void **state)
 
         layout_rig_init(&rig);
         (void)layout_rig_add(&rig, BH_DEVICE_BLK, 16 * MIB);
-        layout_rig_add(&rig, BH_DEVICE_RNG, how == 0 ? 64 * KIB : 0)->isolation.value =
+        layout_rig_add(&rig, BH_DEVICE_RNG, how == 0 ? 128 * KIB : 0)->isolation.value =
             isolations[how];
         (void)layout_rig_add(&rig, BH_DEVICE_RNG, 128 * KIB);
         assert_int_equal(layout_rig_make(&rig), BH_OK);
         check_rules(&rig.layout);
         assert_int_equal(rig.layout.regions[0].kind,
                          how == 0 ? BH_REGION_PRIVATE : BH_REGION_SHARED);
-        assert_int_equal(rig.layout.region_count, how == 0 ? 4 : 3);
+        assert_int_equal(rig.layout.region_count, how == 0 ? 5 : 3);
         assert_true(bh_layout_window(&rig.layout, 2)->address ==
-                    (how == 0 ? 0x49010000 : 0x49000000));
+                    (how == 0 ? 0x49020000 : 0x49000000));
         layout_rig_finish(&rig);
     }
 }
@@ -243,7 +272,8 @@ static void test_left_out(void **state)
 static void test_window_of_every_type(void **state)
 {
     (void)state;
-    for (uint32_t type = 0; type < BH_DEVICE_PASSTHROUGH; type++) {
+    for (uint32_t n = 0; n < 2u * BH_DEVICE_PASSTHROUGH; n++) {
+        const uint32_t type = n / 2u;
         uint64_t window = 0;
         struct layout_rig rig;
 
@@ -253,8 +283,10 @@ static void test_window_of_every_type(void **state)
             rig.guest.boot.kernel.text = NULL;
             rig.guest.boot.elf.text = "rtos.elf";
             rig.images.program = (struct bh_program){{{BH_VIRT_IMAGE, MIB}}, 1, BH_VIRT_IMAGE};
-            (void)layout_rig_add(&rig, (enum bh_device_type)type, window);
+            layout_rig_add(&rig, (enum bh_device_type)type, window)->isolation.value =
+                n % 2u == 0 ? BH_ISOLATION_DIRECT : BH_ISOLATION_SHADOW;
             if (layout_rig_make(&rig) == BH_OK) {
+                check_rules(&rig.layout);
                 break;
             }
             expect_said(&rig, "too small for the rings");
@@ -262,6 +294,41 @@ static void test_window_of_every_type(void **state)
         } while (window < MIB);
         assert_true(window >= bh_device_kind(type).queues * 32 * KIB && window < MIB);
         assert_int_equal(bh_diagnostics_warnings(rig.diagnostics), 0);
+        layout_rig_finish(&rig);
+    }
+}
+
+/* The ring part is as large as rings can be: 32 KiB for each queue, and no page of it has data.
+ * [BH-LAY-23] */
+static void test_rings(void **state)
+{
+    static const struct {
+        enum bh_device_type type;
+        uint32_t queues;
+        uint32_t ports;
+        uint64_t rings;
+    } cases[] = {
+        {BH_DEVICE_BLK, 1, 0, 64 * KIB},     {BH_DEVICE_BLK, 3, 0, 128 * KIB},
+        {BH_DEVICE_BLK, 16, 0, 512 * KIB},   {BH_DEVICE_RNG, 1, 0, 64 * KIB},
+        {BH_DEVICE_CONSOLE, 1, 0, 64 * KIB}, {BH_DEVICE_CONSOLE, 1, 16, 1152 * KIB},
+        {BH_DEVICE_NET, 1, 0, 128 * KIB},    {BH_DEVICE_NET, 16, 0, 1088 * KIB},
+        {BH_DEVICE_SOUND, 1, 0, 128 * KIB},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct layout_rig rig;
+
+        layout_rig_init(&rig);
+        struct bh_device_definition *device = layout_rig_add(&rig, cases[i].type, 16 * MIB);
+
+        device->isolation.value = BH_ISOLATION_SHADOW;
+        device->queues.value = cases[i].queues;
+        device->ports.count = cases[i].ports;
+        assert_int_equal(layout_rig_make(&rig), BH_OK);
+        check_rules(&rig.layout);
+        assert_int_equal(rig.layout.region_count, 3);
+        assert_true(rig.layout.regions[1].size == cases[i].rings);
         layout_rig_finish(&rig);
     }
 }
@@ -374,10 +441,12 @@ static void test_too_many_devices(void **state)
     (void)state;
     layout_rig_init(&rig);
     for (unsigned i = 0; i < BH_DEVICES_MAX; i++) {
-        (void)layout_rig_add(&rig, BH_DEVICE_RNG, 64 * KIB);
+        layout_rig_add(&rig, BH_DEVICE_RNG, 128 * KIB)->isolation.value = BH_ISOLATION_SHADOW;
     }
     assert_int_equal(layout_rig_make(&rig), BH_OK);
     check_rules(&rig.layout);
+    assert_int_equal(rig.layout.region_count, BH_REGIONS_MAX);
+    assert_true(BH_REGIONS_MAX <= 128u); /* QEMU has so many NUMA nodes, and one for each */
     (void)layout_rig_add(&rig, BH_DEVICE_RNG, 64 * KIB);
     assert_int_equal(layout_rig_make(&rig), BH_INVALID);
     expect_said(&rig, "[device-count]");
@@ -497,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_window_of_every_type),
+        cmocka_unit_test(test_rings),
         cmocka_unit_test(test_many_windows),
         cmocka_unit_test(test_cure_is_exact),
         cmocka_unit_test(test_tight),

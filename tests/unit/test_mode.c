@@ -184,16 +184,20 @@ static void test_mode_question_and_unknown_change_nothing(void **state)
                         "workshop");
 }
 
-/* A guest that is not let go is told when it is. */
-static void test_mode_is_told_later_to_a_guest_that_starts(void **state)
+/* A back end that does not serve yet is told when it does: the signal could end it before. */
+static void test_mode_is_told_later_to_a_back_end_that_starts(void **state)
 {
     struct bh_control_modes modes;
+    struct bh_instance *starts = &rig.backends[0].instances[0];
+    struct bh_instance *serves = &rig.backends[0].instances[1];
     (void)state;
+    starts->runs = true;
+    serves->runs = true;
+    serves->serves = true;
     assert_int_equal(mode_ask("park", &modes), BH_OK);
-    assert_true(rig.guest.mode_untold);
-    rig.guest.let_go = true;
-    bh_supervised_tell_mode(&rig.guest);
-    assert_false(rig.guest.mode_untold);
+    assert_true(starts->mode_untold);
+    assert_false(serves->mode_untold);
+    assert_false(rig.backends[1].instances[0].mode_untold);
 }
 
 int main(void)
@@ -203,7 +207,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mode_takes_away_before_it_gives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mode_question_and_unknown_change_nothing, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_mode_is_told_later_to_a_guest_that_starts, setup,
+        cmocka_unit_test_setup_teardown(test_mode_is_told_later_to_a_back_end_that_starts, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,13 +291,51 @@ static void test_limits(void **state)
     assert_int_equal(BH_OK, make(&fixture, 0));
     assert_int_equal(100, fixture.allowance.operations_per_second);
     assert_int_equal(500, fixture.allowance.bytes_per_second);
-    assert_int_equal(0, fixture.allowance.deadline_ms);
+    assert_int_equal(BH_DEADLINE_MS, fixture.allowance.deadline_ms); /* nothing else is written */
     assert_int_equal(3, fixture.allowance.restarts_per_minute);
     assert_int_equal(BH_OK, make(&fixture, 1));
     assert_int_equal(10, fixture.allowance.operations_per_second);
     assert_int_equal(400, fixture.allowance.bytes_per_second);
     assert_int_equal(50, fixture.allowance.deadline_ms);
     rig_destroy(fixture.rig);
+}
+
+/* What holds where nothing is written: nobody waits for ever for a disk whose requests the gate sees,
+ * and no back end is started again for ever. */
+static void test_limits_otherwise(void **state)
+{
+    static const struct {
+        enum bh_device_type type;
+        enum bh_isolation isolation;
+        uint64_t deadline;
+        uint64_t restarts;
+    } cases[] = {
+        {BH_DEVICE_BLK, BH_ISOLATION_SHADOW, BH_DEADLINE_MS, BH_RESTARTS},
+        {BH_DEVICE_FS, BH_ISOLATION_BOUNCE, BH_DEADLINE_MS, BH_RESTARTS},
+        {BH_DEVICE_BLK, BH_ISOLATION_DIRECT, 0, BH_RESTARTS},
+        {BH_DEVICE_BLK, BH_ISOLATION_OPEN, 0, BH_RESTARTS},
+        {BH_DEVICE_CONSOLE, BH_ISOLATION_SHADOW, 0, BH_RESTARTS},
+        {BH_DEVICE_INPUT, BH_ISOLATION_BOUNCE, 0, BH_RESTARTS},
+        {BH_DEVICE_PASSTHROUGH, BH_ISOLATION_SHADOW, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture fixture;
+
+        begin(&fixture, BH_RESOURCE_DISK, 1);
+        fixture.device->type.value = cases[i].type;
+        fixture.device->isolation.value = cases[i].isolation;
+        assert_int_equal(BH_OK, make(&fixture, 0));
+        assert_int_equal(cases[i].deadline, fixture.allowance.deadline_ms);
+        assert_int_equal(cases[i].restarts, fixture.allowance.restarts_per_minute);
+        assert_int_equal(0, fixture.allowance.operations_per_second);
+        fixture.device->uses = NULL;
+        assert_int_equal(BH_OK, make(&fixture, 0));
+        assert_int_equal(cases[i].restarts, fixture.allowance.restarts_per_minute);
+        fixture.device->uses = fixture.resource;
+        rig_destroy(fixture.rig);
+    }
 }
 
 /* As many ranges as a filter holds, then one more. */
@@ -510,12 +548,19 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),           cmocka_unit_test(test_words),
-        cmocka_unit_test(test_rights),          cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_ranges),          cmocka_unit_test(test_all_numbers),
-        cmocka_unit_test(test_no_numbers),      cmocka_unit_test(test_read_only),
-        cmocka_unit_test(test_modes),           cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_too_many_ranges), cmocka_unit_test(test_too_much_written),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_all_numbers),
+        cmocka_unit_test(test_no_numbers),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_limits_otherwise),
+        cmocka_unit_test(test_too_many_ranges),
+        cmocka_unit_test(test_too_much_written),
         cmocka_unit_test(test_random),
     };
 

@@ -45,6 +45,13 @@ static const int region_fds[] = {20, 21, 22, 23};
 static const int device_fds[] = {30, 31, 32};
 static const struct bh_qemu_fds own = {.control = 40, .tree = 41, .start = 42};
 
+static void place(uint32_t region, uint32_t device, uint64_t address, uint64_t size)
+{
+    layout.regions[region] = (struct bh_layout_region){
+        .kind = BH_REGION_WINDOW, .device = device, .address = address, .size = size};
+    layout.windows[device] = layout.regions[region];
+}
+
 /* A kernel guest for arm64 with a disk, a source of entropy and a console, each with a window. */
 static int set_up(void **state)
 {
@@ -68,10 +75,10 @@ static int set_up(void **state)
     platform = (struct bh_platform){.guests = &guest, .guest_count = 1};
     memset(&layout, 0, sizeof(layout));
     layout.guest = &guest;
-    layout.regions[0] = (struct bh_layout_region){BH_REGION_PRIVATE, 0, 0x40000000, 128 * MIB};
+    layout.regions[0] = (struct bh_layout_region){
+        .kind = BH_REGION_PRIVATE, .address = 0x40000000, .size = 128 * MIB};
     for (uint32_t i = 0; i < 3; i++) {
-        layout.regions[i + 1u] =
-            (struct bh_layout_region){BH_REGION_WINDOW, i, 0x48000000 + i * 4 * MIB, 4 * MIB};
+        place(i + 1u, i, 0x48000000 + i * 4 * MIB, 4 * MIB);
         layout.slots[i] = i + 1u;
     }
     layout.region_count = 4;
@@ -98,6 +105,7 @@ static void make_open(uint32_t arch)
     guest.arch.value = arch;
     layout.regions[0].kind = BH_REGION_SHARED;
     layout.region_count = 1;
+    memset(layout.windows, 0, sizeof(layout.windows));
     for (uint32_t i = 0; i < 3; i++) {
         devices[i].isolation.value = BH_ISOLATION_OPEN;
         layout.slots[i] = i;
@@ -320,6 +328,7 @@ static void test_command_isolation(void **state)
     layout.regions[1] = layout.regions[2];
     layout.regions[2] = layout.regions[3];
     layout.region_count = 3;
+    layout.windows[0].size = 0;
     devices[0].isolation.value = BH_ISOLATION_BOUNCE;
     devices[1].isolation.value = BH_ISOLATION_SHADOW;
     assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
@@ -330,6 +339,42 @@ static void test_command_isolation(void **state)
         }
     }
     bh_qemu_command_finish(&command);
+}
+
+/* A window of two parts: two memory files, one behind the other. [BH-LAY-23] */
+static void test_command_rings(void **state)
+{
+    struct bh_qemu_command command;
+    uint32_t found = 0;
+    (void)state;
+    layout.regions[4] = layout.regions[3];
+    layout.regions[3] = layout.regions[2];
+    layout.regions[3].address += 65536;
+    layout.regions[3].size -= 65536;
+    layout.regions[2].size = 65536;
+    layout.regions[2].rings = true;
+    layout.region_count = 5;
+    static const int fds[] = {20, 21, 22, 23, 24};
+    setup.region_fds = fds;
+    assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
+    for (uint32_t i = 0; i < command.count; i++) {
+        const char *argument = command.arguments[i];
+        found += strcmp(argument, "memory-backend-file,id=rings-random,size=65536,"
+                                  "mem-path=/proc/self/fd/5,share=on") == 0;
+        found += strcmp(argument, "memory-backend-file,id=window-random,size=4128768,"
+                                  "mem-path=/proc/self/fd/6,share=on") == 0;
+        found += strcmp(argument, "node,nodeid=2,memdev=rings-random") == 0;
+        found += strcmp(argument, "node,nodeid=3,memdev=window-random") == 0;
+        found += strcmp(argument, "size=146800640B") == 0;
+    }
+    assert_int_equal(found, 5);
+    bh_qemu_command_finish(&command);
+    platform.name.text = "p";
+    char *text = bh_machine_command_script(&setup);
+    assert_non_null(text);
+    assert_non_null(strstr(text, ": \"${rings_random:?memory file of 65536 bytes, sealed (shrink "
+                                 "grow): the rings of a device"));
+    free(text);
 }
 
 /* What QEMU cannot place is said, with what it is. [BH-LAY-20] */
@@ -424,8 +469,12 @@ static void test_command_largest(void **state)
         (void)snprintf(names[i], sizeof(names[i]), "%0*u", (int)BH_NAME_MAX, i);
         many[i] = devices[2];
         many[i].name.text = names[i];
-        layout.regions[i + 1u] = (struct bh_layout_region){BH_REGION_WINDOW, i, 0, 4 * MIB};
+        place(2u * i + 1u, i, 0, 4 * MIB);
+        layout.regions[2u * i + 2u] = layout.regions[2u * i + 1u];
+        layout.regions[2u * i + 1u].rings = true;
         layout.slots[i] = i;
+    }
+    for (uint32_t i = 0; i < BH_REGIONS_MAX; i++) {
         fds[i] = 100 + (int)i;
     }
     layout.region_count = BH_REGIONS_MAX;
@@ -436,7 +485,8 @@ static void test_command_largest(void **state)
     assert_int_equal(bh_qemu_command_make(&command, &setup, &own, false), BH_OK);
     for (uint32_t i = 0; i < command.count; i++) {
         /* No name was cut: objects that are named the same would be refused. */
-        assert_true(strstr(command.arguments[i], "id=window-") == NULL ||
+        assert_true((strstr(command.arguments[i], "id=window-") == NULL &&
+                     strstr(command.arguments[i], "id=rings-") == NULL) ||
                     strstr(command.arguments[i], ",size=4194304,mem-path=") != NULL);
     }
     bh_qemu_command_finish(&command);
@@ -536,6 +586,7 @@ int main(void)
         CASE(test_command_left_out),
         CASE(test_command_no_front_end),
         CASE(test_command_isolation),
+        CASE(test_command_rings),
         CASE(test_can_place),
         CASE(test_command_console_ports),
         CASE(test_command_hostile_names),

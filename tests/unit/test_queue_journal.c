@@ -340,13 +340,16 @@ static void test_resumed_come_first_and_in_the_journals_order(void **state)
     guest_offer_one(guest, GUEST_DATA, 1, W, 0);
     for (i = 0; i < 3; i++) {
         guest_pop(guest, &chains[i]);
+        assert_true(chains[i].resumed);
         assert_int_equal(chains[i].journal_entry, journal->entries[i]);
         assert_int_equal(chains[i].id, journal->entries[i]);
         assert_int_equal(chains[i].writable_bytes, 100 + journal->entries[i]);
     }
     /* They are in the journal already. */
     expect_log(journal, "", "");
+    chains[3].resumed = true; /* whatever the memory held before */
     guest_pop(guest, &chains[3]);
+    assert_false(chains[3].resumed);
     assert_int_equal(chains[3].writable_bytes, 1);
     assert_int_equal(guest->queue.in_flight, 4);
     guest->slots[5] = 1;

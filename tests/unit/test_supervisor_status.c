@@ -55,6 +55,7 @@ static void make_guest(uint32_t index, uint32_t devices)
     for (uint32_t i = 0; i < devices; i++) {
         supervised->layout.regions[1u + i] =
             (struct bh_layout_region){.kind = BH_REGION_WINDOW, .device = i, .size = PAGE};
+        supervised->layout.windows[i] = supervised->layout.regions[1u + i];
     }
 }
 
@@ -78,8 +79,11 @@ static void make(uint32_t guests, uint32_t devices)
         struct bh_window *window = &rig.supervised[0].windows[1u + i];
         rig.devices[i] = (struct bh_device_definition){
             .name.text = long_name, .type.value = BH_DEVICE_CONSOLE, .resource.text = long_name};
-        rig.backends[i] = (struct bh_backend){
-            .device = &rig.devices[i], .started = true, .child = {.pid = getpid()}};
+        struct bh_instance *instance = &rig.backends[i].instances[0];
+        bh_backend_init(&rig.backends[i], &rig.guests[0], &rig.devices[i]);
+        instance->runs = true;
+        instance->child.pid = getpid();
+        rig.backends[i].serving = instance;
         assert_int_equal(bh_window_create(window, "status", PAGE), BH_OK);
         rig.mapped[i] = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, window->fd, 0);
         assert_ptr_not_equal(rig.mapped[i], MAP_FAILED);
@@ -167,10 +171,10 @@ static void test_status_without_the_names_of_windows(void **state)
 {
     json_t *status;
     (void)state;
-    make(16, BH_DEVICES_MAX);
+    make(8, BH_DEVICES_MAX);
     json_t *device = last_device(&status);
     assert_int_equal(json_integer_value(json_object_get(device, "mapped")),
-                     16 * BH_DEVICES_MAX * PAGE);
+                     8 * BH_DEVICES_MAX * PAGE);
     assert_null(json_object_get(device, "mapped_windows"));
     json_decref(status);
     finish(BH_DEVICES_MAX);

@@ -121,8 +121,8 @@ static void test_affinity(void **state)
     layout_rig_finish(&rig);
 }
 
-/* Each window: in memory, reserved exactly, and named by its slot; on every slot in use.
- * [BH-LAY-6, BH-LAY-9, BH-LAY-10] */
+/* Each window: in memory, reserved exactly, as one piece whatever parts it has, and named by its slot;
+ * on every slot in use. [BH-LAY-6, BH-LAY-9, BH-LAY-10, BH-LAY-23] */
 static void test_windows(void **state)
 {
     struct layout_rig rig;
@@ -131,12 +131,14 @@ static void test_windows(void **state)
     (void)state;
     layout_rig_init(&rig);
     for (unsigned i = 0; i < BH_DEVICES_MAX; i++) {
-        (void)layout_rig_add(&rig, BH_DEVICE_RNG, (1u + i % 5u) * 64u * KIB);
+        layout_rig_add(&rig, BH_DEVICE_RNG, (2u + i % 5u) * 64u * KIB)->isolation.value =
+            i % 2u == 0 ? BH_ISOLATION_SHADOW : BH_ISOLATION_DIRECT;
     }
     /* The longest names do not make a node's name longer than 31 characters. */
     rig.devices[3].name.text = "abcdefghijklmnopqrstuvwxyz-01234";
     tree = tree_make(&rig);
     assert_int_equal(children(tree, "/reserved-memory"), BH_DEVICES_MAX);
+    assert_true(rig.layout.region_count > 1u + BH_DEVICES_MAX);
     for (uint32_t i = 0; i < BH_DEVICES_MAX; i++) {
         const struct bh_layout_region *window = bh_layout_window(&rig.layout, i);
         char path[96];

@@ -62,6 +62,7 @@ static void prepare(struct vu *vu, bool packed)
     memset(vu, 0, sizeof(*vu));
     vu->loop.poller.ops = &vu_loop_ops;
     vu->socket = -1;
+    vu->connection = -1;
     vu->listener = -1;
     vu->inflight = -1;
     echo_init(&vu->echo, packed);
@@ -75,16 +76,30 @@ static void prepare(struct vu *vu, bool packed)
 
 static void create(struct vu *vu, int listen_fd, int connection_fd)
 {
-    struct bh_vu_setup setup = {.device = &vu->echo.device,
-                                .poller = &vu->loop.poller,
-                                .listen_fd = listen_fd,
-                                .connection_fd = connection_fd,
-                                .features = BH_VU_FEATURES,
-                                .notice = on_notice,
-                                .closed = on_closed,
-                                .context = vu};
+    struct bh_vu_setup setup = vu->more;
 
+    setup.device = &vu->echo.device;
+    setup.poller = &vu->loop.poller;
+    setup.listen_fd = listen_fd;
+    setup.connection_fd = connection_fd;
+    setup.features = BH_VU_FEATURES;
+    setup.notice = on_notice;
+    setup.closed = on_closed;
+    setup.context = vu;
     assert_int_equal(bh_vu_backend_create(&vu->backend, &setup), BH_OK);
+}
+
+void vu_init_with(struct vu *vu, bool packed, const struct bh_vu_setup *more)
+{
+    int pair[2];
+
+    prepare(vu, packed);
+    vu->more = *more;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    vu->socket = pair[0];
+    /* A duplicate keeps the connection open when the back end lets go of it. */
+    vu->connection = more->keep_ops != NULL ? dup(pair[1]) : -1;
+    create(vu, -1, pair[1]);
 }
 
 void vu_init(struct vu *vu, bool packed)
@@ -95,6 +110,32 @@ void vu_init(struct vu *vu, bool packed)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     vu->socket = pair[0];
     create(vu, -1, pair[1]);
+}
+
+void vu_succeed(struct vu *next, const struct vu *was, const struct bh_vu_adoption *adoption,
+                bool connected)
+{
+    memset(next, 0, sizeof(*next));
+    next->loop.poller.ops = &vu_loop_ops;
+    next->listener = -1;
+    next->inflight = -1;
+    echo_init(&next->echo, was->guest.packed);
+    next->guest = was->guest;
+    next->memory = dup(was->memory);
+    next->map = mmap(NULL, VU_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, next->memory, 0);
+    assert_true(next->map != MAP_FAILED);
+    next->guest.regions[0].base = next->map;
+    next->guest.memory.regions = next->guest.regions;
+    for (unsigned i = 0; i < VU_RINGS; i++) {
+        next->kick[i] = dup(was->kick[i]);
+        next->call[i] = dup(was->call[i]);
+        next->error[i] = dup(was->error[i]);
+    }
+    next->more = was->more;
+    next->more.adoption = adoption;
+    next->socket = dup(was->socket);
+    next->connection = dup(was->connection);
+    create(next, -1, connected ? dup(was->connection) : -1);
 }
 
 /* The kernel chooses a name for the socket. */
@@ -144,6 +185,7 @@ void vu_finish(struct vu *vu)
     }
     shut(&vu->memory);
     shut(&vu->socket);
+    shut(&vu->connection);
     shut(&vu->listener);
     shut(&vu->inflight);
     for (unsigned i = 0; i < VU_RINGS; i++) {

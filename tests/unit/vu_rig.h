@@ -46,14 +46,16 @@ struct vu {
     struct echo echo;   /* the device */
     struct guest guest; /* ring 0 as the guest sees it */
     struct bh_vu_backend *backend;
-    int socket; /* the front end's end; -1: closed */
+    int socket;     /* the front end's end; -1: closed */
+    int connection; /* a duplicate of the back end's, for a successor */
     int listener;
     int memory;
     uint8_t *map;
     int kick[VU_RINGS];
     int call[VU_RINGS];
     int error[VU_RINGS];
-    int inflight; /* the region, once vu_inflight_get was called */
+    struct bh_vu_setup more; /* what the back end is made with besides */
+    int inflight;            /* the region, once vu_inflight_get was called */
     struct bh_vu_inflight inflight_where;
 
     uint32_t notices[BH_VU_EVENT_READY + 1];
@@ -65,6 +67,12 @@ struct vu {
 /* A back end on a connected socket; nothing was said yet. */
 void vu_init(struct vu *vu, bool packed);
 void vu_finish(struct vu *vu);
+/* The same, with what more says: hooks, journal, protocol features. Their context is `vu`. */
+void vu_init_with(struct vu *vu, bool packed, const struct bh_vu_setup *more);
+/* Another process takes over: a back end of its own, on the same connection, for the same guest. `was`
+ * is left alone; it must not be turned any more. connected: with the connection, or without one. */
+void vu_succeed(struct vu *next, const struct vu *was, const struct bh_vu_adoption *adoption,
+                bool connected);
 /* A back end that listens; and a front end that connects (again). */
 void vu_init_listening(struct vu *vu, bool packed);
 void vu_connect(struct vu *vu);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Attacks by looking and reaching around: what the back end was given is searched as a whole, written
+ * outside of what the table says, cut, sealed; and the processes around it are looked into. Secrets
+ * that are found are reported as `found NAME`.
+ */
+#include "back.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define AT     50u /* requests that are served first */
+#define EVERY  50u /* requests between two looks */
+#define NOBODY 65534u
+
+/* ---- searching ---- */
+
+static void search(struct back *back, const char *where, const uint8_t *base, uint64_t size)
+{
+    for (uint32_t i = 0; i < back->secret_count; i++) {
+        const struct secret *secret = &back->secrets[i];
+        const uint8_t *at = memmem(base, (size_t)size, secret->bytes, SECRET_BYTES);
+        if (at != NULL) {
+            say(back, "found %s in %s at %#llx", secret->name, where,
+                (unsigned long long)(at - base));
+        }
+    }
+}
+
+/* Every descriptor that this process has, whoever gave it: a file that can be mapped is searched. */
+static void search_descriptors(struct back *back)
+{
+    for (int fd = 0; fd < 1024; fd++) {
+        struct stat info;
+        char where[32];
+        if (fd == back->report || fd == back->image || fstat(fd, &info) != 0 ||
+            !S_ISREG(info.st_mode) || info.st_size == 0) {
+            continue;
+        }
+        void *base = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (base != MAP_FAILED) {
+            (void)snprintf(where, sizeof(where), "descriptor %d", fd);
+            search(back, where, base, (uint64_t)info.st_size);
+            (void)munmap(base, (size_t)info.st_size);
+        }
+    }
+}
+
+/* Before this process has opened much: what it inherited besides its connection. */
+static void scan_start(struct back *back)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        if (fd != back->connection && fd != back->report && fd != back->image &&
+            fcntl(fd, F_GETFD) >= 0) {
+            char link[64];
+            char target[128] = "";
+            (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+            if (readlink(link, target, sizeof(target) - 1u) < 0) {
+                target[0] = '\0';
+            }
+            say(back, "inherited %d %s", fd, target);
+        }
+    }
+}
+
+static bool scan(struct back *back, struct chain *chains, uint32_t count)
+{
+    (void)chains;
+    (void)count;
+    if (back->served < AT || back->served % EVERY >= 8u) {
+        return false;
+    }
+    did(back);
+    for (uint32_t i = 0; i < back->region_count; i++) {
+        const struct region *region = &back->regions[i];
+        if (region->base != NULL) {
+            search(back, "region", region->base, region->file_size);
+        }
+    }
+    search_descriptors(back);
+    return false;
+}
+
+/* ---- reaching ---- */
+
+/* Writes whatever lies in the files that it got, and is not in the table. */
+static bool beyond(struct back *back, struct chain *chains, uint32_t count)
+{
+    (void)chains;
+    (void)count;
+    if (back->served < AT) {
+        return false;
+    }
+    did(back);
+    for (uint32_t i = 0; i < back->region_count; i++) {
+        const struct region *region = &back->regions[i];
+        uint64_t end = region->table.mmap_offset + region->table.size;
+        if (region->base == NULL) {
+            continue;
+        }
+        memset(region->base, 0xbe, (size_t)region->table.mmap_offset);
+        if (end < region->file_size) {
+            memset(region->base + end, 0xbe, (size_t)(region->file_size - end));
+        }
+    }
+    return false;
+}
+
+/* Takes the memory away from under those who have it mapped. */
+static bool truncated(struct back *back, struct chain *chains, uint32_t count)
+{
+    (void)chains;
+    (void)count;
+    if (back->served < AT || back->did) {
+        return false;
+    }
+    did(back);
+    for (uint32_t i = 0; i < back->region_count; i++) {
+        if (ftruncate(back->regions[i].fd, 0) == 0) {
+            say(back, "got truncated region %u", i);
+        }
+        if (ftruncate(back->regions[i].fd, (off_t)back->regions[i].file_size * 2) == 0) {
+            say(back, "got grown region %u", i);
+        }
+    }
+    return false;
+}
+
+/* Seals that would keep a successor, or the next gate, from mapping the memory. */
+static bool sealed(struct back *back, struct chain *chains, uint32_t count)
+{
+    (void)chains;
+    (void)count;
+    if (back->served < AT || back->did) {
+        return false;
+    }
+    did(back);
+    for (uint32_t i = 0; i < back->region_count; i++) {
+        if (fcntl(back->regions[i].fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0) {
+            say(back, "got sealed region %u", i);
+        }
+    }
+    _exit(0); /* who comes next must be able to map it */
+}
+
+/* ---- looking into processes ---- */
+
+static void try_reading(struct back *back, int pid, const char *name)
+{
+    char path[64];
+    uint8_t bytes[4096];
+    char line[256];
+    (void)snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+    FILE *maps = fopen(path, "re");
+    if (maps != NULL) {
+        say(back, "got maps of %s", name);
+        while (fgets(line, sizeof(line), maps) != NULL) {
+            struct iovec local = {bytes, sizeof(bytes)};
+            struct iovec remote = {(void *)strtoul(line, NULL, 16), sizeof(bytes)};
+            if (process_vm_readv(pid, &local, 1, &remote, 1, 0) > 0) {
+                say(back, "got memory of %s", name);
+                break;
+            }
+        }
+        (void)fclose(maps);
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+    if (open(path, O_RDWR | O_CLOEXEC) >= 0) {
+        say(back, "got mem of %s", name);
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd/3", pid);
+    if (open(path, O_RDWR | O_CLOEXEC) >= 0) {
+        say(back, "got a descriptor of %s", name);
+    }
+    if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0) {
+        (void)waitpid(pid, NULL, __WALL);
+        (void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+        say(back, "got control of %s", name);
+    }
+}
+
+/* The gate and the front end of this very test are told by their parent's state folder, or by being
+ * this process's ancestors: nobody else's processes are touched. */
+static bool is_meant(const struct back *back, int pid, char *name, size_t size)
+{
+    char path[64];
+    char bytes[4096];
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, name, size - 1u) : -1;
+    (void)close(fd);
+    if (length <= 0) {
+        return false;
+    }
+    name[length - 1] = '\0';
+    /* The gate is started without arguments that name the folder: its parent names it. */
+    for (int at = pid, i = 0; at > 1 && i < 3; i++) {
+        int parent = 0;
+        (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", at);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        length = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : -1;
+        (void)close(fd);
+        if (length > 0 && strstr(name, "python") == NULL &&
+            memmem(bytes, (size_t)length, back->state, strlen(back->state)) != NULL) {
+            return true;
+        }
+        (void)snprintf(path, sizeof(path), "/proc/%d/stat", at);
+        FILE *stat = fopen(path, "re");
+        if (stat == NULL || fscanf(stat, "%*d (%*[^)]) %*c %d", &parent) != 1) {
+            parent = 0;
+        }
+        if (stat != NULL) {
+            (void)fclose(stat);
+        }
+        at = parent;
+    }
+    return false;
+}
+
+/* As whoever a back end is made to be: nobody, without capabilities. */
+static void pry_as_nobody(struct back *back)
+{
+    DIR *proc = opendir("/proc");
+    const struct dirent *entry;
+    char name[64];
+    if (getuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+                          setresuid(NOBODY, NOBODY, NOBODY) != 0)) {
+        _exit(3);
+    }
+    while (proc != NULL && (entry = readdir(proc)) != NULL) {
+        int pid = atoi(entry->d_name);
+        if (pid > 1 && pid != getpid() && pid != getppid() &&
+            is_meant(back, pid, name, sizeof(name))) {
+            say(back, "looks at %s", name);
+            try_reading(back, pid, name);
+        }
+    }
+    if (proc != NULL) {
+        (void)closedir(proc);
+    }
+}
+
+static bool pry(struct back *back, struct chain *chains, uint32_t count)
+{
+    (void)chains;
+    (void)count;
+    if (back->served < AT || back->did) {
+        return false;
+    }
+    did(back);
+    pid_t child = fork();
+    if (child == 0) {
+        pry_as_nobody(back);
+        _exit(0);
+    }
+    (void)waitpid(child, NULL, 0);
+    return false;
+}
+
+const struct attack look_attacks[] = {
+    {.name = "scan", .start = scan_start, .popped = scan},
+    {.name = "beyond", .popped = beyond},
+    {.name = "truncated", .popped = truncated},
+    {.name = "sealed", .popped = sealed},
+    {.name = "pry", .popped = pry},
+};
+const uint32_t look_attack_count = sizeof(look_attacks) / sizeof(look_attacks[0]);
