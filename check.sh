@@ -22,6 +22,7 @@ asan         | b    | quick | unit tests under ASan and UBSan
 freestanding | b    | quick | freestanding folders for aarch64, riscv64, 32-bit Arm, without a library
 lint         | b    | quick | house rules, clang-format, clang-tidy, cppcheck, MISRA
 fuzz         | b    | full  | every fuzzer for a short time, from its seeds
+hostile      | b    | full  | attackers on every side of the gate: behind it, before it, in the guest; also under ASan and UBSan
 run          | b    | full  | platforms through bulkhead run: Linux guests, firmware, everything that is refused
 mutation     | b    | full  | a sample of broken bounds checks in core/, each of which a test must notice
 instructions | last | full  | instructions for a null-backed 4 KiB read (callgrind)
@@ -108,6 +109,8 @@ stage_gate() {
     export BULKHEAD_BUILD=build/gcc
     local seconds=$((1800 + 15 * torture)) ends="python3 tests/gate/torture.py --count $torture"
     each \
+        'tap_program gate-stamps 300 python3 tests/gate/test_stamps.py' \
+        'tap_program gate-record 300 python3 tests/gate/test_power_loss.py' \
         'tap_program gate-killed "$seconds" $ends' \
         'tap_program gate-stopped "$seconds" $ends --signal stop' \
         'tap_program gate-adopted "$seconds" $ends --victim gate --back-end bulkhead' \
@@ -125,6 +128,13 @@ stage_run() {
         commands+=("tap_program run-${name%.py} 1200 python3 $file")
     done
     each "${commands[@]}"
+}
+# The sanitizers' own work is not on the sandbox's list of what is allowed.
+stage_hostile() {
+    build_clang && build_asan || return 1
+    each \
+        'tools/run_tests.py build/clang --tap "$tap" --suite hostile' \
+        'BULKHEAD_GATE_SANDBOX=off tools/run_tests.py build/asan --tap "$tap-asan" --suite hostile --timeout-multiplier 3'
 }
 stage_freestanding() { tap_program freestanding 300 tools/check_freestanding.sh build/freestanding; }
 stage_lint() { build_clang && tap_program lint 1800 tools/lint.sh build/clang; }

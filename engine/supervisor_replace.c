@@ -93,7 +93,6 @@ void bh_supervised_violated(struct bh_supervised *guest, const struct bh_backend
     if (!bh_supervised_is_kept(guest)) {
         return;
     }
-    bh_supervised_audit_device(guest, backend->device, "guest-violation", text);
     (void)snprintf(what, sizeof(what), "it broke the protocol of its device %s: %s",
                    backend->device->name.text, text);
     consequence(guest, backend, backend->device->on_violation.value, BH_RUN_GUEST, advice_violation,

@@ -264,12 +264,6 @@ void bh_arena_give(struct bh_arena *arena, struct bh_arena_block *block)
 
 /* ---- numbers ---- */
 
-uint64_t bh_arena_block_size(const struct bh_arena_block *block)
-{
-    return block->order == BH_ARENA_ORDERS ? BH_ARENA_CELL
-                                           : (uint64_t)BH_ARENA_PAGE << block->order;
-}
-
 uint64_t bh_arena_used(const struct bh_arena *arena)
 {
     return arena->used;

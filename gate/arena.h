@@ -36,8 +36,14 @@ int bh_arena_take(struct bh_arena *arena, uint64_t size, struct bh_arena_block *
 /* Gives it back; `block` is nothing then. Nothing: stays. */
 void bh_arena_give(struct bh_arena *arena, struct bh_arena_block *block);
 
-/* Bytes of a block; bytes that are taken; bytes that there are. */
-uint64_t bh_arena_block_size(const struct bh_arena_block *block);
+/* Bytes of a block that was taken. */
+static inline uint64_t bh_arena_block_size(const struct bh_arena_block *block)
+{
+    return block->order == BH_ARENA_ORDERS ? BH_ARENA_CELL
+                                           : (uint64_t)BH_ARENA_PAGE << block->order;
+}
+
+/* Bytes that are taken; bytes that there are. */
 uint64_t bh_arena_used(const struct bh_arena *arena);
 uint64_t bh_arena_size(const struct bh_arena *arena);
 

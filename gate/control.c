@@ -124,7 +124,7 @@ static void copy_text(char *to, const char *text)
     size_t length = 0;
     while (text[length] != '\0' && length < BH_GATE_TEXT_MAX - 1u) {
         const char byte = text[length];
-        to[length] = byte >= ' ' && byte < 127 ? byte : '?';
+        to[length] = (char)(byte >= ' ' && byte < 127 ? byte : '?');
         length++;
     }
     to[length] = '\0';

@@ -78,6 +78,7 @@ void bh_gated_attach(struct bh_gated *gated)
 static void begin_anew(struct bh_gated *gated)
 {
     gated->renew = false;
+    gated->unshared = false; /* a ring that starts is looked at again */
     if (gated->attached) {
         bh_gated_detach(gated, false);
         (void)bh_link_reset(&gated->link);
@@ -108,7 +109,7 @@ static void look_at_rings(struct bh_gated *gated)
     gated->unshared = true;
     bh_gated_event(gated, BH_GATE_RINGS_SHARED, 0,
                    "rings lie in memory that the back end could map: data is copied instead");
-    if (gated->link.frontend.shared) {
+    if (gated->link.shared_most > 1u) {
         bh_link_end(&gated->link, BH_GATE_RINGS_SHARED,
                     "it has mapped memory in which rings lie now");
     }

@@ -51,7 +51,7 @@ struct bh_gated {
     bool reshare;     /* the memory table changed */
     bool attached;
     bool windowless; /* direct: there is no memory for the back end; said once */
-    bool unshared; /* rings lie in what the back end could map: nothing is shared in this session */
+    bool unshared;   /* rings lie in what the back end could map: nothing is shared until a reset */
 
     /* The back end. */
     struct bh_link link;

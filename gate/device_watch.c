@@ -156,8 +156,9 @@ static void watch_anew(struct bh_gated *gated, uint64_t now)
 void bh_gated_watch(struct bh_gated *gated)
 {
     const bool limits = gated->record->counters.limited != gated->limited;
-    const bool deadline =
-        gated->setup->deadline_ms != 0u && gated->attached && !gated->deadline_armed;
+    /* Of a type that is not known here, any queue may be one that waits for the world outside. */
+    const bool deadline = gated->setup->deadline_ms != 0u && gated->class->type != 0u &&
+                          gated->attached && !gated->deadline_armed;
     if (gated->lost_at == 0u && !limits && !deadline) {
         return;
     }

@@ -49,7 +49,7 @@ static int take_kept(const struct bh_gate_message *message, int fd)
     if (fd < 0 || message->slot >= BH_GATE_SLOTS) {
         return BH_PROTOCOL;
     }
-    int *slot = &self.kept[message->device * BH_GATE_SLOTS + message->slot];
+    int *slot = &self.kept[(size_t)message->device * BH_GATE_SLOTS + message->slot];
     if (*slot >= 0) {
         (void)close(*slot);
     }
@@ -138,7 +138,7 @@ static int make_devices(void)
 {
     for (uint32_t i = 0; i < device_count(); i++) {
         int result = bh_gated_init(&self.devices[i], &self.ledger, i, &self.control,
-                                   &self.threads.threads[i], &self.kept[i * BH_GATE_SLOTS]);
+                                   &self.threads.threads[i], &self.kept[(size_t)i * BH_GATE_SLOTS]);
         if (result != BH_OK) {
             bh_log(BH_LOG_ERROR, "device %s: %s", self.ledger.setup->devices[i].name,
                    result == BH_INVALID ? "its arena is too small for its rings; give it a larger "

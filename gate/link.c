@@ -432,6 +432,7 @@ int bh_link_agree(struct bh_link *link, uint64_t features, const struct bh_vu_sh
         link->files[i] = file_of(shares[i].fd);
     }
     link->share_count = count;
+    link->shared_most = count > link->shared_most ? count : link->shared_most;
     frontend->shares = link->shares;
     frontend->share_count = count;
     if (result == BH_OK) {
@@ -553,6 +554,7 @@ int bh_link_open(struct bh_link *link, int fd)
     }
     link->state = BH_LINK_OPEN;
     link->share_count = 0;
+    link->shared_most = 0;
     link->garbled = false;
     int result = bh_host_channel_adopt(&link->channel, fd, patience);
     if (result == BH_OK) {

@@ -72,7 +72,8 @@ struct bh_link {
     struct bh_vu_share shares[BH_LINK_SHARES_MAX]; /* as told */
     struct bh_link_file files[BH_LINK_SHARES_MAX]; /* whose memory that was */
     uint32_t share_count;
-    bool garbled; /* something came on the back end's line that is no message */
+    uint32_t shared_most; /* on this connection; who mapped it once may have it still */
+    bool garbled;         /* something came on the back end's line that is no message */
     struct bh_link_call calls[BH_VU_FRONTEND_QUEUES_MAX];
 };
 

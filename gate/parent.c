@@ -260,7 +260,6 @@ int bh_gate_parent_started(struct bh_gate_parent *parent)
         device->front_due = device->front >= 0;
         device->no_more_due = device->no_more;
         device->limits_due = false; /* a new gate reads the page anyway */
-        device->given = 0;
         device->wanted = 0;
         device->greeted = 0;
     }

@@ -99,7 +99,9 @@ static int make_limits(struct bh_gate_parent *parent)
     return result == BH_OK ? seal(piece->fd, SEALS_SIZE | F_SEAL_FUTURE_WRITE) : result;
 }
 
-/* Either format of vhost-user's "Inflight I/O tracking", whichever is longer. */
+/* Either format of vhost-user's "Inflight I/O tracking", whichever is longer. The same number as
+ * bh_vu_journal_bytes, without the port, which has no place in a supervisor; a gate that gets too
+ * little refuses to start. */
 static uint64_t journal_bytes(uint16_t queue_count, uint16_t queue_size)
 {
     uint64_t split = sizeof(struct bh_vu_inflight_split) +

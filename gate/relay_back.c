@@ -42,7 +42,7 @@ static int add_own(struct bh_relay *relay, struct bh_relay_side *side,
     slot->own = true;
     side->own++;
     uint64_t before = bh_arena_used(relay->arena);
-    int result = bh_arena_take(relay->arena, 2u * BH_GATE_RESTORE_MAX, &slot->small);
+    int result = bh_arena_take(relay->arena, UINT64_C(2) * BH_GATE_RESTORE_MAX, &slot->small);
     if (side->waits) {
         relay->waits_bytes += bh_arena_used(relay->arena) - before;
     }

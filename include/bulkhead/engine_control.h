@@ -27,16 +27,25 @@
  *      {"name": "ivi", "criticality": "QM", "state": "running", "detail": "",
  *       "engine": "QEMU 11.1", "accelerator": "TCG", "pid": 101,
  *       "memory": {"private": 134217728, "shared": 12582912},
+ *       "gate": {"pid": 103, "ready": true, "restarts": 0},
  *       "devices": [
- *         {"name": "root", "type": "blk", "resource": "ivi-disk", "isolation": "direct",
+ *         {"name": "root", "type": "blk", "resource": "ivi-disk", "isolation": "shadow",
  *          "window": 8388608, "state": "running", "pid": 102, "isolated": true,
- *          "mapped": 12582912, "mapped_windows": ["ivi/root", "ivi/entropy"]}]}]}
+ *          "gate": {"state": "serving", "requests": 571, "bytes_read": 24497723,
+ *                   "bytes_written": 25007024, "copied": 330920, "refused": 0, "limited": 0,
+ *                   "in_flight": 0, "restarts": 1, "stall_us": 1106, "stall_us_max": 1106},
+ *          "mapped": 8323072, "mapped_windows": ["ivi/root"]}]}]}
  * `window` is 0 for an `open` device. `mapped` is how much guest memory the back end has mapped, in
  * which windows, read from /proc and not from its own word; null: not known. Where the status would
  * be too long for a message, every `mapped_windows` is left out, and if that is not enough the
  * `devices` of every guest: then ask for one guest. `lost` counts the entries of the
- * audit log that could not be written. States of a guest: engine_supervisor.h; of a device:
- * starting, running, ended, and "left out": it is optional, and nothing has it.
+ * audit log that could not be written. `gate` of a device is what its gate says: waiting, serving,
+ * replacing, failed, and numbers (gate.h; `restarts` is the supervisor's own). States of a guest:
+ * engine_supervisor.h; of a device: starting, running, ended, failed (it was given up), and "left out":
+ * it is optional, and nothing has it.
+ *
+ * RUNTIME/NAME/metrics answers every connection with the numbers of all devices, as HTTP/1.1 with
+ * OpenMetrics text.
  *
  * Where: RUNTIME/NAME/control, where RUNTIME is $XDG_RUNTIME_DIR/bulkhead, or /run/bulkhead for
  * root, or /tmp/bulkhead-UID (checked: a folder of that user, mode 0700); NAME is the platform's.

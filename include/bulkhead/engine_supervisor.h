@@ -5,14 +5,17 @@
  * and every engine, watches them, and leaves nothing behind but the audit log.
  *
  *   supervisor (bulkhead run)
- *     for each guest: engine (QEMU) <- connected sockets -> one back end for each device
+ *     for each guest: engine (QEMU) <- sockets -> gate <- sockets -> one back end for each device
  *
  * States of a guest, as `status` names them:
  *   waiting -> starting -> running -> (stop asked) stopping -> stopped
  *                  |-> powered off by itself -> stopped
- *                  |-> reset itself, crashed, engine failed, back end died -> failed
+ *                  |-> reset itself, crashed, engine failed, a back end or the gate could not be
+ *                      replaced -> failed
  * A guest that waits starts when its turn comes: its priority, and the guests that it starts after,
- * decide. Its back ends start with it. If its turn never comes it fails.
+ * decide. Its gate and its back ends start with it. If its turn never comes it fails. A back end or a
+ * gate that is over while the engine runs is replaced, and the guest notices only time; how often, and
+ * what follows when it cannot be, the definition says.
  * A guest that ends takes its engine and its back ends along and no other guest. The run ends when
  * every guest has.
  *
@@ -44,7 +47,7 @@ enum bh_run_exit {
         1,            /* nothing was started: the definition, a file, the host does not allow it */
     BH_RUN_USAGE = 2, /* the command line */
     BH_RUN_GUEST = 3, /* a guest crashed, reset itself, or did not shut down when asked */
-    BH_RUN_BACKEND = 4,  /* a back end ended by itself */
+    BH_RUN_BACKEND = 4,  /* a back end or a gate ended by itself, and could not be replaced */
     BH_RUN_ENGINE = 5,   /* an engine ended by itself */
     BH_RUN_INTERNAL = 6, /* the supervisor's own fault: memory, event loop */
 };

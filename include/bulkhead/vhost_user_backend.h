@@ -8,8 +8,8 @@
  * Whatever is not allowed, too long, too short, or comes with the wrong number of descriptors ends
  * the connection (the device stays, and waits for the next one); surplus descriptors are closed.
  *
- * Thread: the poller's. Ownership: the caller owns the structures; the port owns descriptors once
- * they are handed over.
+ * Thread: the poller's; back ends in different threads have nothing in common. Ownership: the caller
+ * owns the structures; the port owns descriptors once they are handed over.
  */
 #ifndef BULKHEAD_VHOST_USER_BACKEND_H
 #define BULKHEAD_VHOST_USER_BACKEND_H

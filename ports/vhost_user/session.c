@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One connection: a message is received, checked against the table below, handled, answered. The
- * states, and what is allowed in each:
+ * One connection: a message is received, checked against the table below, handled, answered. Where the
+ * owner keeps what a successor needs (keep.c), it stays in the socket until what it changed is kept, and
+ * a session may begin in the middle (adopt.c). The states, and what is allowed in each:
  *
  *   idle      no front end. The listening socket is watched, and nothing else.
  *   open      connected; features are not set (or a reset took them back). Negotiation

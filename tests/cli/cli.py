@@ -26,10 +26,16 @@ PATIENCE = 20  # seconds; what takes longer hangs
 main = tap.main
 
 
-def device(name, kind, pid, window=4 << 20, mapped=12 << 20, windows=3):
+def gate(state='serving', requests=0, megabytes=0, in_flight=0, restarts=0, stall=0):
+    return {'state': state, 'requests': requests, 'bytes_read': megabytes << 20, 'bytes_written': 1 << 20,
+            'copied': 0, 'refused': 0, 'limited': 0, 'in_flight': in_flight, 'restarts': restarts, 'stall_us': 0,
+            'stall_us_max': stall}
+
+
+def device(name, kind, pid, window=4 << 20, mapped=12 << 20, windows=3, its=None):
     return {'name': name, 'type': kind, 'resource': 'some', 'state': 'running' if pid else 'ended', 'pid': pid,
             'isolation': 'direct' if window else 'open', 'window': window, 'isolated': bool(pid), 'mapped': mapped,
-            'mapped_windows': ['cluster/%d' % number for number in range(windows)]}
+            'mapped_windows': ['cluster/%d' % number for number in range(windows)], 'gate': its or gate()}
 
 
 STATUS = {
@@ -38,9 +44,11 @@ STATUS = {
     'guests': [
         {'name': 'cluster', 'state': 'running', 'criticality': 'ASIL-B', 'engine': 'QEMU 11.1', 'accelerator': 'TCG',
          'detail': '', 'pid': 101, 'memory': {'private': 128 << 20, 'shared': 12 << 20},
-         'devices': [device('root', 'blk', 102), device('entropy', 'rng', 103, 1 << 20, 1 << 20 | 4096, 1)]},
+         'gate': {'pid': 99, 'ready': True, 'restarts': 2},
+         'devices': [device('root', 'blk', 102, its=gate('replacing', 12034, 811, 3, 1, 4250)), device('entropy', 'rng', 103, 1 << 20, 1 << 20 | 4096, 1)]},
         {'name': 'ivi', 'state': 'failed', 'criticality': 'QM', 'engine': 'QEMU 11.1', 'accelerator': 'KVM',
          'detail': 'its kernel panicked', 'pid': 0, 'memory': {'private': 0, 'shared': 256 << 20},
+         'gate': {'pid': 0, 'ready': False, 'restarts': 0},
          'devices': [device('console', 'console', 0, 0, None)]},
     ]}
 

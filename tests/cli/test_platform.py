@@ -63,15 +63,15 @@ platform hello: running (pid 100)
 mode: drive (of drive, park, workshop)
 audit log: /state/audit.jsonl
 
-cluster: running, ASIL-B, 140M memory, QEMU 11.1 (TCG, pid 101)
-  DEVICE   TYPE  STATE    PID  ISOLATION  WINDOW  MAPPED OF 140M
-  root     blk   running  102  direct     4M      12M in 3 windows
-  entropy  rng   running  103  direct     1M      1028K in 1 window
+cluster: running, ASIL-B, 140M memory, QEMU 11.1 (TCG, pid 101); gate (pid 99, restarted 2 times)
+  DEVICE   TYPE  STATE      PID  ISOLATION  WINDOW  MAPPED  REQUESTS  MB   FLIGHT  RESTARTS  STALL
+  root     blk   replacing  102  direct     4M      12M     12034     812  3       1         4.2ms
+  entropy  rng   running    103  direct     1M      1028K   0         1    0       0         -
 
-ivi: failed, QM, 256M memory, QEMU 11.1 (KVM, pid -)
+ivi: failed, QM, 256M memory, QEMU 11.1 (KVM, pid -); gate (pid -)
   its kernel panicked
-  DEVICE   TYPE     STATE  PID  ISOLATION  WINDOW  MAPPED OF 256M
-  console  console  ended  -    open       -       ?
+  DEVICE   TYPE     STATE  PID  ISOLATION  WINDOW  MAPPED  REQUESTS  MB  FLIGHT  RESTARTS  STALL
+  console  console  ended  -    open       -       ?       0         1   0       0         -
 ''')
 
     def test_status_of_one_mode_and_a_log_with_gaps(self):
@@ -90,6 +90,21 @@ ivi: failed, QM, 256M memory, QEMU 11.1 (KVM, pid -)
                 json.dump({**status, 'guests': [{**guest, 'devices': its}]}, file)
         self.run_platform(status=status)
         self.assertEqual(json.loads(self.run_cli('status', '--json').stdout), cli.STATUS)
+
+    def test_status_again_and_again(self):
+        """Each second, until the platform is gone."""
+        platform = self.run_platform()
+        with subprocess.Popen([cli.BULKHEAD, 'status', '--watch'], env=self.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+            heads = 0
+            for line in watch.stdout:
+                heads += line.startswith('platform hello: running')
+                if heads == 3:
+                    break
+            platform.kill()
+            _, error = watch.communicate(timeout=cli.PATIENCE)
+            self.assertEqual(watch.returncode, 1)
+            self.assertIn('it has ended', error)
 
     def test_status_as_json(self):
         self.run_platform()

@@ -91,6 +91,7 @@ class Refused(engine.Case):
         shutil.copy(engine.BULKHEAD, folder)
         for name in ('bulkhead-blk', 'bulkhead-rng', 'bulkhead-console'):
             shutil.copy(programs.parent / 'daemons' / name, folder)
+        shutil.copy(programs.parent / 'gate' / 'bulkhead-gate', folder)
         with open(os.path.join(folder, 'bulkhead-rng'), 'w', encoding='utf-8') as file:
             file.write('no program')
         self.program = os.path.join(folder, 'bulkhead')

@@ -41,6 +41,9 @@ FILES_SIZE = 32 * rig.MIB
 SIZE = FILES + FILES_SIZE
 DEPTH, MOST = 32, 16
 SECTOR = 512
+ENOUGH = 100  # records and files
+HELD = 0.04  # of the writes: later ones overtake them
+fuse_disk.WORKERS = 24  # so that those that are held do not hold all others
 BEGUN, DONE, FLUSH_BEGUN, FLUSHED, TOLD, FILE_TOLD = range(6)
 
 
@@ -52,6 +55,8 @@ class RecordingDisk(fuse_disk.FuseDisk):
         self.events = []
         self.writes = []
         self.flushes = 0
+        self.held = 0
+        self.dice = random.Random(size)
         self.recording = False
         super().__init__(folder, size)
 
@@ -80,6 +85,10 @@ class RecordingDisk(fuse_disk.FuseDisk):
             return b""
         _, offset, length, _, _, flags = struct.unpack_from("<QQIIQI", body)
         number = self.begin_write(offset, bytes(body[40:40 + length]))
+        if self.dice.random() < HELD:
+            # Longer than a successor needs: it must not begin while this may still land.
+            self.held += 1
+            time.sleep(self.dice.uniform(0.02, 0.1))
         answer = super().transfer(opcode, body)
         self.note(DONE, number)
         if flags & os.O_DSYNC:
@@ -110,6 +119,7 @@ class State:
             self.look_at_write(value)
         elif what == DONE:
             self.maybe[value] = True
+            self.look_at_landing(value)
         elif what == FLUSH_BEGUN:
             self.covered[value] = [number for number, done in self.maybe.items() if done]
         elif what == FLUSHED:
@@ -122,20 +132,28 @@ class State:
         else:
             self.files = value
 
-    def look_at_write(self, number):
-        """A block must never go back; a record says what the one before it promised."""
+    def lines(self, number):
+        """What stamp.c wrote with that write: (block of the range, first line of it)."""
         offset, data = self.writes[number]
-        if not START <= offset < START + self.area.size:
-            return
-        for at in range(0, len(data), BLOCK):
-            magic, seed, stamp, place = struct.unpack_from("<4Q", data, at)
-            if magic == stamps.MAGIC and seed == self.area.seed:
-                if stamp < self.current[place]:
-                    self.found.append(f"block {place}: write {stamp} landed on write {self.current[place]}")
-                self.current[place] = stamp
-            elif magic == stamps.MAGIC_RECORD and stamp > self.next[0]:
+        first = (offset - START) // BLOCK
+        inside = START <= offset < START + self.area.size
+        return [(first + at // BLOCK - stamps.RECORDS, stamps.LINE_FORM.unpack_from(data, at))
+                for at in range(0, len(data) if inside else 0, BLOCK)]
+
+    def look_at_landing(self, number):
+        """A block must never go back."""
+        for block, (magic, seed, stamp, _) in self.lines(number):
+            if block >= 0 and magic == stamps.MAGIC and seed == self.area.seed:
+                if stamp < self.current[block]:
+                    self.found.append(f"block {block}: write {stamp} landed on write {self.current[block]}")
+                self.current[block] = stamp
+
+    def look_at_write(self, number):
+        """A record that is begun says that fsync of the one before it has returned."""
+        for block, (magic, seed, record, done) in self.lines(number):
+            if block < 0 and magic == stamps.MAGIC_RECORD and seed == self.area.seed and record > self.next[0]:
                 self.promise(self.next)
-                self.next = (stamp, place)
+                self.next = (record, done)
 
     def promise(self, record):
         """From now on that record, and all writes that it names, are durable: are they?"""
@@ -147,7 +165,7 @@ class State:
                 self.least[block] = number
         self.promised = record
         at = START + record[0] % stamps.RECORDS * BLOCK
-        if struct.unpack_from("<4Q", self.durable, at)[2] < record[0]:
+        if stamps.LINE_FORM.unpack_from(self.durable, at)[2] < record[0]:
             self.found.append(f"record {record[0]} was promised and is not durable")
         for block, least in self.least.items():
             at = START + (stamps.RECORDS + block) * BLOCK
@@ -209,7 +227,9 @@ class PowerLoss:
             guest.must("files & loader=$!")
             end = time.monotonic() + self.arguments.seconds
             kills = 0
-            while time.monotonic() < end and not self.wrong:
+            # A busy host needs longer for a record that says something.
+            while (time.monotonic() < end or (self.told < ENOUGH and time.monotonic() < end + rig.PATIENCE)) and (
+                    not self.wrong):
                 time.sleep(self.arguments.seconds / (self.arguments.kills + 1) * self.dice.uniform(0.5, 1))
                 if self.mode != "none" and kills < self.arguments.kills:
                     for pid in guest.gates["disk"].processes()[1][:1]:
@@ -252,10 +272,10 @@ class PowerLoss:
             state.take(event)
             if position in samples:
                 found += [f"prefix {position}: {problem}" for problem in self.sample(state)]
-        self.notes.append(f"{len(disk.events)} prefixes of {len(disk.writes)} writes and {disk.flushes} flushes, "
-                          f"{len(samples)} of them as images; record {state.promised[0]}, write {state.promised[1]}, "
-                          f"file {state.files} durable in the end")
-        if state.promised[0] < 20 or state.files < 5:
+        self.notes.append(f"{len(disk.events)} prefixes of {len(disk.writes)} writes ({disk.held} held back) and "
+                          f"{disk.flushes} flushes, {len(samples)} of them as images; durable in the end: "
+                          f"record {state.promised[0]}, write {state.promised[1]}, file {state.files}")
+        if self.told < ENOUGH or state.files == 0:
             found.append("the guest did next to nothing")
         return (state.found + found)[:10]
 

@@ -11,6 +11,7 @@ LINE = 32
 RECORDS = 256
 MAGIC = 0x31304B4C554253AB
 MAGIC_RECORD = 0x31304B4C554252AB
+LINE_FORM = struct.Struct("<4Q")  # magic, seed, number, place
 MASK = (1 << 64) - 1
 
 
@@ -53,7 +54,7 @@ class Range:
         newest = (0, 0)
         for at in range(RECORDS):
             block = data[at * BLOCK:(at + 1) * BLOCK]
-            magic, seed, number, done = struct.unpack_from("<4Q", block)
+            magic, seed, number, done = LINE_FORM.unpack_from(block)
             if (magic == MAGIC_RECORD and seed == self.seed and number % RECORDS == at
                     and block == block[:LINE] * (BLOCK // LINE)):
                 newest = max(newest, (number, done))
@@ -67,7 +68,7 @@ class Range:
         lines = [first] if data == first * (BLOCK // LINE) else [
             data[at:at + LINE] for at in range(0, BLOCK, LINE)]
         for line in lines:
-            magic, seed, number, place = struct.unpack("<4Q", line)
+            magic, seed, number, place = LINE_FORM.unpack(line)
             if magic != MAGIC or seed != self.seed or place != block:
                 return f"block {block}: write {least} was acknowledged, and something else is there"
             if number < least:

@@ -8,8 +8,8 @@
 What it is: a Linux guest keeps 32 requests in flight on its disk (stamp.c) beside fio with verify, and says which
 records fsync has acknowledged. The victim gets SIGKILL, or SIGSTOP, at random moments. No request may fail, no read may
 return anything but the last write, nothing that was acknowledged may be missing: looked at by the guest while it runs,
-after an orderly end, and after a reset in the middle, from the guest and in the image. With --slow one request in
-eight is held back by the disk for some milliseconds, so that many later ones overtake it. What is not named is run in
+after an orderly end, and after a reset in the middle, from the guest and in the image. With --slow some
+requests are held back by the disk for 30 ms, so that many later ones overtake them. What is not named is run in
 every combination. Standard output is TAP 13, with counts and stalls.
 What it is not: a test of power loss (power_loss.py): the host's page cache outlives all processes here.
 """
@@ -36,6 +36,7 @@ SIZE = 48 * rig.MIB
 AREA = 16 * rig.MIB  # of stamp.c; fio has the next one
 DEPTH, MOST = 32, 16
 DEADLINE_MS = 500
+HELD = 0.06  # of the requests, with --slow
 FIO = ("--output-format=normal --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c --verify_fatal=1 "
        "--verify_state_save=0 --do_verify=1 --randrepeat=0 --rw=randwrite --bsrange=4k-64k --name=fio "
        f"--offset={AREA} --size=2M")
@@ -209,10 +210,11 @@ def make_image(folder, options):
         with open(path, "wb") as handle:
             handle.truncate(SIZE)
         return path, path.unlink
+    fuse_disk.WORKERS = 24  # so that what is held back does not hold all others
     disk = fuse_disk.FuseDisk(str(folder / "slow"), SIZE)
     dice = random.Random(options.seed)
     for operation in (fuse_disk.READ, fuse_disk.WRITE):
-        disk.delay[operation] = lambda *_: dice.choice((0, 0, 0, 0, 0, 0, 0, 0.02))
+        disk.delay[operation] = lambda *_: 0 if dice.random() > HELD else 0.03
     return pathlib.Path(disk.path), disk.close
 
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/uio.h>
 
 #include "bulkhead/vhost_user.h"
@@ -108,7 +109,7 @@ struct back {
     uint32_t generation;
     uint32_t turn; /* how many generations attacked before this one */
     const char *state;
-    int report;
+    FILE *report;
     int connection;
     int line; /* for requests of the back end; -1: none */
     int image;
@@ -147,8 +148,8 @@ bool wire_answer(struct back *back, struct message *message, struct message *rep
 
 /* back_memory.c */
 void memory_clear(struct back *back);
-void memory_add(struct back *back, const struct bh_vu_region *region, int fd);
-void memory_remove(struct back *back, const struct bh_vu_region *region);
+void memory_add(struct back *back, const struct bh_vu_region *table, int fd);
+void memory_remove(struct back *back, const struct bh_vu_region *table);
 /* By user address (rings) or guest address (buffers). NULL: not there. */
 void *memory_user(const struct back *back, uint64_t address, uint64_t length);
 void *memory_guest(const struct back *back, uint64_t address, uint64_t length);

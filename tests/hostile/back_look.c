@@ -44,7 +44,7 @@ static void search_descriptors(struct back *back)
     for (int fd = 0; fd < 1024; fd++) {
         struct stat info;
         char where[32];
-        if (fd == back->report || fd == back->image || fstat(fd, &info) != 0 ||
+        if (fd == fileno(back->report) || fd == back->image || fstat(fd, &info) != 0 ||
             !S_ISREG(info.st_mode) || info.st_size == 0) {
             continue;
         }
@@ -61,7 +61,7 @@ static void search_descriptors(struct back *back)
 static void scan_start(struct back *back)
 {
     for (int fd = 3; fd < 1024; fd++) {
-        if (fd != back->connection && fd != back->report && fd != back->image &&
+        if (fd != back->connection && fd != fileno(back->report) && fd != back->image &&
             fcntl(fd, F_GETFD) >= 0) {
             char link[64];
             char target[128] = "";
@@ -190,40 +190,45 @@ static void try_reading(struct back *back, int pid, const char *name)
     }
 }
 
-/* The gate and the front end of this very test are told by their parent's state folder, or by being
- * this process's ancestors: nobody else's processes are touched. */
-static bool is_meant(const struct back *back, int pid, char *name, size_t size)
+/* The beginning of a file of /proc, with a 0 at its end. Returns its length, 0: there is none. */
+static size_t read_proc(int pid, const char *file, char *bytes, size_t size)
 {
     char path[64];
-    char bytes[4096];
-    (void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, name, size - 1u) : -1;
-    (void)close(fd);
-    if (length <= 0) {
+    ssize_t length = fd >= 0 ? read(fd, bytes, size - 1u) : 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    bytes[length > 0 ? length : 0] = '\0';
+    return length > 0 ? (size_t)length : 0u;
+}
+
+static int parent_of(int pid)
+{
+    char bytes[512];
+    (void)read_proc(pid, "stat", bytes, sizeof(bytes));
+    const char *name_end = strrchr(bytes, ')');
+    /* PID (NAME) STATE PARENT */
+    return name_end != NULL && strlen(name_end) > 4u ? (int)strtol(name_end + 4, NULL, 10) : 0;
+}
+
+/* Only processes of this very test: their command line, or that of who started them, names the state
+ * folder. Nobody else's are touched; nor is the test itself. */
+static bool is_meant(const struct back *back, int pid, char *name, size_t size)
+{
+    char bytes[4096];
+    size_t length = read_proc(pid, "comm", name, size);
+    if (length == 0u) {
         return false;
     }
-    name[length - 1] = '\0';
-    /* The gate is started without arguments that name the folder: its parent names it. */
+    name[length - 1u] = '\0';
     for (int at = pid, i = 0; at > 1 && i < 3; i++) {
-        int parent = 0;
-        (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", at);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        length = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : -1;
-        (void)close(fd);
-        if (length > 0 && strstr(name, "python") == NULL &&
-            memmem(bytes, (size_t)length, back->state, strlen(back->state)) != NULL) {
-            return true;
+        length = read_proc(at, "cmdline", bytes, sizeof(bytes));
+        if (memmem(bytes, length, back->state, strlen(back->state)) != NULL) {
+            return strstr(name, "python") == NULL;
         }
-        (void)snprintf(path, sizeof(path), "/proc/%d/stat", at);
-        FILE *stat = fopen(path, "re");
-        if (stat == NULL || fscanf(stat, "%*d (%*[^)]) %*c %d", &parent) != 1) {
-            parent = 0;
-        }
-        if (stat != NULL) {
-            (void)fclose(stat);
-        }
-        at = parent;
+        at = parent_of(at);
     }
     return false;
 }
@@ -239,7 +244,7 @@ static void pry_as_nobody(struct back *back)
         _exit(3);
     }
     while (proc != NULL && (entry = readdir(proc)) != NULL) {
-        int pid = atoi(entry->d_name);
+        int pid = (int)strtol(entry->d_name, NULL, 10);
         if (pid > 1 && pid != getpid() && pid != getppid() &&
             is_meant(back, pid, name, sizeof(name))) {
             say(back, "looks at %s", name);

@@ -35,15 +35,13 @@ static const char usage[] =
 
 void say(struct back *back, const char *format, ...)
 {
-    char line[512];
     va_list list;
-    int used = snprintf(line, sizeof(line), "%u ", back->generation);
     va_start(list, format);
-    used += vsnprintf(line + used, sizeof(line) - (size_t)used - 1u, format, list);
+    (void)fprintf(back->report, "%u ", back->generation);
+    (void)vfprintf(back->report, format, list);
+    (void)fputc('\n', back->report);
     va_end(list);
-    size_t length = (size_t)used < sizeof(line) - 1u ? (size_t)used : sizeof(line) - 2u;
-    line[length] = '\n';
-    if (write(back->report, line, length + 1u) < 0) {
+    if (fflush(back->report) != 0) {
         _exit(3);
     }
 }
@@ -117,7 +115,7 @@ static bool take(struct back *back, struct line *line, int option, char *text)
 {
     switch (option) {
     case 'f':
-        back->connection = atoi(text);
+        back->connection = (int)strtol(text, NULL, 10);
         return true;
     case 'l':
         line->listen = text;
@@ -131,13 +129,13 @@ static bool take(struct back *back, struct line *line, int option, char *text)
     case 'a':
         return take_attack(back, text);
     case '1':
-        line->first = (uint32_t)atoi(text);
+        line->first = (uint32_t)strtoul(text, NULL, 0);
         return true;
     case 'n':
-        line->attacks = (uint32_t)atoi(text);
+        line->attacks = (uint32_t)strtoul(text, NULL, 0);
         return true;
     case 'q':
-        back->queue_count = (uint64_t)atoi(text);
+        back->queue_count = strtoull(text, NULL, 0);
         return true;
     default:
         return option == 'x' && take_secret(back, text);
@@ -208,9 +206,10 @@ static int accept_one(const char *path)
 static bool begin(struct back *back, const struct line *line)
 {
     struct stat info;
-    back->report = open_in(back, "report", O_WRONLY | O_CREAT | O_APPEND);
+    int report = open_in(back, "report", O_WRONLY | O_CREAT | O_APPEND);
+    back->report = report >= 0 ? fdopen(report, "a") : NULL;
     back->image = open(line->image, O_RDWR | O_CLOEXEC);
-    if (back->report < 0 || !count_generation(back) || back->image < 0 ||
+    if (back->report == NULL || !count_generation(back) || back->image < 0 ||
         fstat(back->image, &info) != 0) {
         return false;
     }
@@ -219,8 +218,7 @@ static bool begin(struct back *back, const struct line *line)
     back->armed = back->generation >= line->first && back->generation < line->first + line->attacks;
     back->turn = back->generation - line->first;
     back->offered = BH_F_VERSION_1 | BH_F_INDIRECT_DESC | BH_F_RING_PACKED | BH_BLK_F_FLUSH |
-                    BH_BLK_F_SEG_MAX | BH_BLK_F_BLK_SIZE | BH_BLK_F_MQ |
-                    BH_VU_F_PROTOCOL_FEATURES;
+                    BH_BLK_F_SEG_MAX | BH_BLK_F_BLK_SIZE | BH_BLK_F_MQ | BH_VU_F_PROTOCOL_FEATURES;
     back->protocol_offered = BH_VU_PROTOCOL_F_MQ | BH_VU_PROTOCOL_F_REPLY_ACK |
                              BH_VU_PROTOCOL_F_BACKEND_REQ | BH_VU_PROTOCOL_F_CONFIG |
                              BH_VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | BH_VU_PROTOCOL_F_STATUS;

@@ -190,7 +190,8 @@ void ring_used(struct back *back, struct ring *ring, uint16_t id, uint16_t count
     struct packed_desc *desc = (struct packed_desc *)(void *)ring->descriptor + ring->used;
     desc->id = id;
     desc->length = length;
-    uint16_t flags = (uint16_t)((ring->used_wrap ? AVAIL | USED : 0u) | (length != 0u ? WRITE : 0u));
+    uint16_t flags =
+        (uint16_t)((ring->used_wrap ? AVAIL | USED : 0u) | (length != 0u ? WRITE : 0u));
     __atomic_store_n(&desc->flags, flags, __ATOMIC_RELEASE);
     ring->used = (uint16_t)(ring->used + count);
     if (ring->used >= ring->size) {
@@ -222,8 +223,8 @@ void ring_work(struct back *back, struct ring *ring)
     while (ring->running && count < POPPED_MAX && ring_pop(back, ring, &back->popped[count])) {
         count++;
     }
-    if (count == 0u || (back->armed && attack->popped != NULL &&
-                        attack->popped(back, back->popped, count))) {
+    if (count == 0u ||
+        (back->armed && attack->popped != NULL && attack->popped(back, back->popped, count))) {
         return;
     }
     for (uint32_t i = 0; i < count; i++) {

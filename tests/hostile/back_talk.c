@@ -128,7 +128,8 @@ static bool one_fd(struct back *back, struct message *message)
     if (!honest_answer(back, message, &reply)) {
         return false;
     }
-    wire_send(back->connection, &reply.header, sizeof(reply.header) + reply.header.size, &back->image, 1);
+    wire_send(back->connection, &reply.header, sizeof(reply.header) + reply.header.size,
+              &back->image, 1);
     return true;
 }
 

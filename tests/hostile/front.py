@@ -55,8 +55,8 @@ class Gone(Exception):
 class Front:
     """One connection. The steps of a well-behaved front end are methods; `say` sends anything."""
 
-    def __init__(self, path, sealed=True):
-        self.files = {address: memory_file(PART, sealed) for address in (PRIVATE, RINGS, DATA)}
+    def __init__(self, path, sealed=True, areas=(PRIVATE, RINGS, DATA)):
+        self.files = {address: memory_file(PART, sealed) for address in areas}
         self.events = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(3)]
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Connecting waits while the backlog is full, but not for ever.

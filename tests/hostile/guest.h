@@ -39,6 +39,7 @@ struct guest {
     struct vu_disk disk;
     enum guest_layout layout;
     bool unsealed;
+    bool window_only; /* only rings and data are shared with the front end's other side */
     uint8_t *areas[AREAS];
     struct bh_vu_share shares[AREAS];
     uint32_t share_count;

@@ -22,7 +22,8 @@ static const char usage[] =
     "  neighbour  the same without end; a line on standard input is answered with how many so far\n"
     "  stale      reads all the time: no secret may be in what is read\n"
     "options: --packed --indirect --no-event-idx --queues N --depth N --count N --timeout MS\n"
-    "         --layout split|window|one --unsealed --secret private|rings|data|other=HEX\n";
+    "         --layout split|window|one --unsealed --window-only --secret "
+    "private|rings|data|other=HEX\n";
 
 struct line {
     struct vu_disk_options disk;
@@ -159,17 +160,20 @@ static bool take(struct guest *guest, struct line *line, int option, const char 
     case 'u':
         guest->unsealed = true;
         return true;
+    case 'w':
+        guest->window_only = true;
+        return true;
     case 'q':
-        line->disk.queues = (uint16_t)atoi(text);
+        line->disk.queues = (uint16_t)strtoul(text, NULL, 0);
         return line->disk.queues != 0u;
     case 'd':
-        line->depth = (uint32_t)atoi(text);
+        line->depth = (uint32_t)strtoul(text, NULL, 0);
         return line->depth != 0u;
     case 'c':
         line->count = strtoull(text, NULL, 0);
         return line->count != 0u;
     case 't':
-        line->disk.timeout_ms = atoi(text);
+        line->disk.timeout_ms = (int)strtol(text, NULL, 0);
         return line->disk.timeout_ms > 0;
     case 'l':
         return take_layout(guest, text);
@@ -181,12 +185,19 @@ static bool take(struct guest *guest, struct line *line, int option, const char 
 static bool parse(struct guest *guest, struct line *line, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'},  {"packed", no_argument, NULL, 'p'},
-        {"indirect", no_argument, NULL, 'i'},      {"no-event-idx", no_argument, NULL, 'e'},
-        {"unsealed", no_argument, NULL, 'u'},      {"queues", required_argument, NULL, 'q'},
-        {"depth", required_argument, NULL, 'd'},   {"count", required_argument, NULL, 'c'},
-        {"timeout", required_argument, NULL, 't'}, {"layout", required_argument, NULL, 'l'},
-        {"secret", required_argument, NULL, 'x'},  {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"packed", no_argument, NULL, 'p'},
+        {"indirect", no_argument, NULL, 'i'},
+        {"no-event-idx", no_argument, NULL, 'e'},
+        {"unsealed", no_argument, NULL, 'u'},
+        {"window-only", no_argument, NULL, 'w'},
+        {"queues", required_argument, NULL, 'q'},
+        {"depth", required_argument, NULL, 'd'},
+        {"count", required_argument, NULL, 'c'},
+        {"timeout", required_argument, NULL, 't'},
+        {"layout", required_argument, NULL, 'l'},
+        {"secret", required_argument, NULL, 'x'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -44,7 +44,9 @@ static bool make_areas(struct guest *guest, uint32_t first, uint32_t count, bool
     }
     for (uint32_t i = 0; i < count; i++) {
         guest->areas[first + i] = base + GUEST_PART * i;
-        if (i == 0u || !one_region) {
+        const bool shared =
+            !guest->window_only || first + i == AREA_RINGS || first + i == AREA_DATA;
+        if (shared && (i == 0u || !one_region)) {
             guest->shares[guest->share_count] =
                 (struct bh_vu_share){.guest_address = addresses[first + i],
                                      .size = one_region ? GUEST_PART * count : GUEST_PART,
@@ -139,8 +141,8 @@ static int open_frontend(struct guest *guest)
         .queue_size_max = disk->options.queue_size,
         .protocol_features = BH_VU_FRONTEND_PROTOCOL & ~BH_VU_PROTOCOL_F_INFLIGHT_SHMFD,
     };
-    int result = bh_host_channel_connect(&disk->channel, disk->options.socket,
-                                         disk->options.timeout_ms);
+    int result =
+        bh_host_channel_connect(&disk->channel, disk->options.socket, disk->options.timeout_ms);
     if (result == BH_OK) {
         result = bh_vu_frontend_init(&disk->frontend, &setup);
     }
@@ -161,9 +163,8 @@ static int open_driver(struct guest *guest)
         .queue_count = o->queues,
         .queue_size = o->queue_size,
         .indirect_max = o->indirect ? BH_DRIVER_BLK_ELEMENTS_MAX : 0,
-        .features = BH_DRIVER_BLK_FEATURES | BH_F_VERSION_1 |
-                    (o->packed ? BH_F_RING_PACKED : 0u) | (o->event_idx ? BH_F_EVENT_IDX : 0u) |
-                    (o->indirect ? BH_F_INDIRECT_DESC : 0u),
+        .features = BH_DRIVER_BLK_FEATURES | BH_F_VERSION_1 | (o->packed ? BH_F_RING_PACKED : 0u) |
+                    (o->event_idx ? BH_F_EVENT_IDX : 0u) | (o->indirect ? BH_F_INDIRECT_DESC : 0u),
     };
     int result = bh_driver_blk_init(&disk->blk, &setup);
     if (result == BH_OK && disk->blk.queue_count != o->queues) {

@@ -19,10 +19,10 @@
 #define AVAIL    0x80u
 #define USED     0x8000u
 
-#define WAIT_MS  1500 /* for the device to stop */
-#define FLIP_MS  1000 /* how long rings are changed */
-#define FLIPPED  200  /* requests at most meanwhile */
-#define CHAIN    4u
+#define WAIT_MS 1500 /* for the device to stop */
+#define FLIP_MS 1000 /* how long rings are changed */
+#define FLIPPED 200  /* requests at most meanwhile */
+#define CHAIN   4u
 
 struct desc {
     uint64_t address;
@@ -89,7 +89,7 @@ static void put_split(struct bh_driver_queue *queue, const struct desc *chain, u
     const uint16_t first = (uint16_t)(queue->size - CHAIN);
     struct desc *table = (struct desc *)(void *)queue->descriptor;
     uint16_t *available = (uint16_t *)(void *)queue->driver;
-    for (uint16_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         table[first + i] = chain[i];
         table[first + i].next = (uint16_t)(first + chain[i].next);
     }

@@ -31,7 +31,7 @@ class Guest(hostile.Cases):
         if must_stop:
             self.assertIn('stopped', said, self.everything(said))
         if 'stopped' in said:
-            self.assertIn('guest-violation', self.gate.reasons(), self.everything(said))
+            hostile.wait_until(lambda: 'guest-violation' in self.gate.reasons(), 'the audit log says so')
         self.assertEqual([r for r in self.gate.reasons() if r.startswith('back-end')], [], self.everything(said))
         status, said = hostile.run_guest(self.gate.socket, self.secrets, '--count', 200, *ring, 'verify')
         self.assertEqual(status, 0, self.everything(said))

@@ -44,18 +44,19 @@ def wait_until(condition, what, patience=PATIENCE):
 
 
 def children(pid):
-    """The processes that a process has started, as {pid: command line}."""
-    found = {}
+    """The processes that a process has started, as {pid: command line}, the oldest first."""
+    found = []
     for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
         try:
             text = path.read_text(encoding='utf-8', errors='replace')
             command = path.with_name('cmdline').read_bytes().split(b'\0')
         except OSError:
             continue
-        state, parent = text.rpartition(')')[2].split()[:2]
-        if int(parent) == pid and state != 'Z':
-            found[int(path.parent.name)] = [part.decode(errors='replace') for part in command if part]
-    return found
+        fields = text.rpartition(')')[2].split()
+        if int(fields[1]) == pid and fields[0] != 'Z':
+            line = [part.decode(errors='replace') for part in command if part]
+            found.append((int(fields[19]), int(path.parent.name), line))  # numbers of processes begin anew
+    return {number: line for _, number, line in sorted(found)}
 
 
 def is_closed(line):
@@ -117,7 +118,7 @@ class Gate:
 
     def backs(self):
         """The back ends, the oldest first."""
-        return sorted(pid for pid, line in children(self.pid).items() if '--control' not in line)
+        return [pid for pid, line in children(self.pid).items() if '--control' not in line]
 
     def audit(self, reason=None):
         """The audit lines, or those with a reason."""

@@ -138,6 +138,14 @@ class Replacement(keeper.Case):
         self.assertEqual(len(gate.audit('adopted')), 3)
         self.check_ends(gate)
 
+    def test_keeper_inner_too_often(self):
+        gate = self.gate('--mode', 'bounce', '--restarts', '2').wait_served()
+        for i in range(3):
+            gate.wait_for('the inner gate is up', i + 1)
+            os.kill(gate.inner()[0], signal.SIGKILL)
+        self.assertEqual(gate.process.wait(keeper.PATIENCE), 4, gate.log())
+        self.assertIn('the inner gate ended too often (--restarts)', gate.log())
+
     def test_keeper_inner_stopped(self):
         """One that does not answer is ended, and its successor goes on."""
         gate = self.gate('--mode', 'bounce').wait_served()

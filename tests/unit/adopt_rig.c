@@ -102,12 +102,39 @@ static const struct bh_vu_keep_ops keep_ops = {.keep = keep, .save = save};
 static const struct bh_vu_memory_ops memory_ops = {
     .admit = admit, .gone = gone, .changed = changed};
 
+static int ring_start(void *context, const struct bh_vu_plan *plan)
+{
+    struct life *life = context;
+
+    life->started++;
+    life->plan = *plan;
+    return BH_OK;
+}
+
+static int ring_stop(void *context, uint16_t index, uint32_t *base)
+{
+    (void)context;
+    (void)index;
+    *base = 5;
+    return BH_OK;
+}
+
+static void ring_exchanged(void *context, const struct bh_vu_plan *plan)
+{
+    struct life *life = context;
+
+    life->plan = *plan;
+}
+
+static const struct bh_vu_ring_ops ring_ops = {
+    .start = ring_start, .stop = ring_stop, .exchanged = ring_exchanged};
+
 /* ---- life ---- */
 
-void adopt_open(struct owner *owner, bool packed)
+static void open_with(struct owner *owner, bool packed, const struct bh_vu_ring_ops *rings)
 {
     const size_t bytes = (size_t)bh_vu_journal_bytes(VU_RINGS, GUEST_QUEUE_MAX);
-    struct bh_vu_setup more = {.keep_ops = &keep_ops, .memory_ops = &memory_ops};
+    struct bh_vu_setup more = {.keep_ops = &keep_ops, .memory_ops = &memory_ops, .ring_ops = rings};
 
     memset(owner, 0, sizeof(*owner));
     owner->packed = packed;
@@ -121,6 +148,16 @@ void adopt_open(struct owner *owner, bool packed)
     owner->now = &owner->lives[0];
     owner->now->owner = owner;
     vu_init_with(&owner->now->vu, packed, &more);
+}
+
+void adopt_open(struct owner *owner, bool packed)
+{
+    open_with(owner, packed, NULL);
+}
+
+void adopt_open_serving(struct owner *owner)
+{
+    open_with(owner, false, &ring_ops);
 }
 
 void adopt_close(struct owner *owner)

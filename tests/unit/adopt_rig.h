@@ -15,6 +15,8 @@ struct life {
     struct owner *owner;
     unsigned admitted;
     unsigned changed;
+    unsigned started; /* rings that are served elsewhere */
+    struct bh_vu_plan plan;
 };
 
 /* What outlives them. */
@@ -33,6 +35,8 @@ struct owner {
 };
 
 void adopt_open(struct owner *owner, bool packed);
+/* The same, and the owner serves the rings himself. */
+void adopt_open_serving(struct owner *owner);
 void adopt_close(struct owner *owner);
 /* cmocka: the same, on the heap. */
 int adopt_setup_split(void **state);

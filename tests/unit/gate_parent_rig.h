@@ -33,7 +33,7 @@ struct gate_parent_rig {
     uint32_t events;
     uint32_t violations;
     char why[128];
-    char text[BH_GATE_TEXT_MAX];
+    char text[BH_GATE_TEXT_MAX + 16u];
 };
 
 extern struct gate_parent_rig rig;

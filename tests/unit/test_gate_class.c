@@ -77,6 +77,7 @@ static void the_table(void **state)
 
 /* ---- blk ---- */
 
+/* [BH-ISO-9] */
 static void blk_repeats(void **state)
 {
     const struct bh_gate_class *class = bh_gate_class(BH_ID_BLK);
@@ -113,6 +114,7 @@ static void blk_refuses(void **state)
     assert_int_equal(class->refuse(chain_of(&request, 16, 0), 0), BH_UNSUPPORTED);
 }
 
+/* [BH-ISO-11] */
 static void blk_config(void **state)
 {
     const struct bh_gate_class *class = bh_gate_class(BH_ID_BLK);
@@ -311,7 +313,7 @@ static void console_much_to_say(void **state)
     for (uint32_t life = 0; life < 3; life++) {
         assert_int_equal(rig_attach(rig), BH_OK);
         hear(rig, 0, BH_CONSOLE_DEVICE_READY, 1);
-        for (uint16_t port = 0; port < (life == 2 ? 40 : 10 * life); port++) {
+        for (uint32_t port = 0; port < (life == 2 ? 40 : 10 * life); port++) {
             hear(rig, port, BH_CONSOLE_PORT_READY, 1);
         }
         if (life != 2) {
@@ -324,6 +326,7 @@ static void console_much_to_say(void **state)
     rig_free(rig);
 }
 
+/* [BH-ISO-11] */
 static void console_config(void **state)
 {
     const struct bh_gate_class *class = bh_gate_class(BH_ID_CONSOLE);

@@ -224,6 +224,25 @@ static void test_parent_next_gate(void **state)
     (void)close(second);
 }
 
+/* Of what it said at the end only what lasts counts: its back ends end with it. */
+static void test_parent_last_words(void **state)
+{
+    struct bh_gate_message message = rig_about(BH_GATE_WANT, 0);
+    (void)state;
+    rig_create(0);
+    rig_start();
+    rig_say(&message, -1);
+    message = rig_about(BH_GATE_READY, 0);
+    rig_say(&message, -1);
+    message = rig_about(BH_GATE_EVENT, 0);
+    message.reason = BH_GATE_GUEST_VIOLATION;
+    rig_say(&message, -1);
+    message = rig_about(BH_GATE_GUEST, 1);
+    rig_say(&message, -1);
+    rig_gate_dies();
+    assert_string_equal(rig.log, "event(0,guest-violation,) guest(1,) ");
+}
+
 /* A back end's connection that the gate never got is closed with the gate: it belongs to nobody. */
 static void test_parent_unsent_back(void **state)
 {
@@ -413,6 +432,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_parent_setup_refused, rig_set_up, rig_tear_down),
         cmocka_unit_test_setup_teardown(test_parent_start, rig_set_up, rig_tear_down),
         cmocka_unit_test_setup_teardown(test_parent_next_gate, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_parent_last_words, rig_set_up, rig_tear_down),
         cmocka_unit_test_setup_teardown(test_parent_unsent_back, rig_set_up, rig_tear_down),
         cmocka_unit_test_setup_teardown(test_parent_gate_reads_late, rig_set_up, rig_tear_down),
         cmocka_unit_test_setup_teardown(test_parent_front_gone, rig_set_up, rig_tear_down),

@@ -78,6 +78,7 @@ static void expect_lie(struct relay_rig *rig, const struct lie *lie)
     assert_int_equal(rig->lies, 1);
 }
 
+/* [BH-ISO-5] */
 static void lies_split(void **state)
 {
     static const struct lie lies[] = {
@@ -101,6 +102,7 @@ static void lies_split(void **state)
     }
 }
 
+/* [BH-ISO-5] */
 static void lies_packed(void **state)
 {
     static const struct lie lies[] = {
@@ -120,6 +122,7 @@ static void lies_packed(void **state)
     }
 }
 
+/* [BH-ISO-5] */
 static void the_same_twice(void **state)
 {
     struct relay_rig *rig = rig_of(0, false);
@@ -144,7 +147,7 @@ static void the_same_twice(void **state)
 
 /* ---- what reaches the guest's memory ---- */
 
-/* Only as much as the back end says that it wrote, and the status. */
+/* [BH-ISO-4] Only as much as the back end says that it wrote, and the status. */
 static void only_what_was_written(void **state)
 {
     struct relay_rig *rig = rig_of(0, false);
@@ -169,6 +172,51 @@ static void only_what_was_written(void **state)
     rig_free(rig);
 }
 
+/* Data in and data out of one request: each byte of the answer comes from where it was written. */
+static void data_both_ways(void **state)
+{
+    struct relay_rig *rig = rig_of(0, false);
+    const struct guest_buffer buffers[5] = {
+        {GUEST_DATA, 16, R},         {GUEST_DATA + 0x400, 700, R},  {GUEST_DATA + 0x800, 900, W},
+        {GUEST_DATA + 0x1000, 3, W}, {GUEST_DATA + 0x1800, 800, W},
+    };
+    uint8_t bytes[1703];
+    struct bh_chain chain;
+
+    (void)state;
+    guest_offer(&rig->guest, buffers, 5, 0);
+    rig_kick(rig);
+    assert_true(rig_take(rig, 0, &chain));
+    for (uint32_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(i % 251);
+    }
+    assert_int_equal(bh_chain_write(&chain, 0, bytes, sizeof(bytes)), sizeof(bytes));
+    rig_give(rig, 0, &chain, sizeof(bytes));
+    assert_int_equal(rig_called(rig, 0), 1);
+    assert_memory_equal(guest_at(&rig->guest, buffers[2].address), bytes, 900);
+    assert_memory_equal(guest_at(&rig->guest, buffers[3].address), bytes + 900, 3);
+    assert_memory_equal(guest_at(&rig->guest, buffers[4].address), bytes + 903, 800);
+    rig_free(rig);
+}
+
+/* Nobody is accused of what they leave behind: they are over already. */
+static void a_lie_in_the_last_words(void **state)
+{
+    static const struct lie lie = {"", UINT32_MAX, 1, 1};
+    struct relay_rig *rig = rig_of(0, false);
+    struct bh_chain chain;
+
+    (void)state;
+    offer(rig, 1);
+    tell(rig, &lie, false);
+    bh_relay_detach(rig->relay, true);
+    assert_int_equal(rig->lies, 0);
+    guest_expect_nothing(&rig->guest);
+    assert_int_equal(rig_attach(rig), BH_OK);
+    assert_true(rig_take(rig, 0, &chain));
+    rig_free(rig);
+}
+
 /* A status that the back end leaves alone stays as the guest set it. */
 static void a_status_that_is_not_written(void **state)
 {
@@ -184,7 +232,7 @@ static void a_status_that_is_not_written(void **state)
     rig_free(rig);
 }
 
-/* A back end that writes all over what it maps changes the buffers that it was given, and nothing else:
+/* [BH-ISO-4] A back end that writes all over what it maps changes the buffers that it was given, and nothing else:
  * bounce. */
 static void scribbling(void **state)
 {
@@ -251,6 +299,32 @@ static void half_shared(void **state)
     rig_give(rig, 0, &chain, 513);
     assert_int_equal(rig_called(rig, 0), 1);
     assert_int_equal(rig->counters.copied, 17);
+    rig_free(rig);
+}
+
+/* So is one that begins in shared memory and ends behind it. */
+static void shared_up_to_an_end(void **state)
+{
+    struct relay_rig *rig = rig_of(0, true);
+    const struct bh_relay_range range = {GUEST_DATA, 0x100};
+    const struct guest_buffer buffers[3] = {
+        {GUEST_DATA + 0xf0, 16, R},
+        {GUEST_DATA + 0xff, 2, W},
+        {GUEST_DATA + 0x100, 1, W},
+    };
+    struct bh_chain chain;
+
+    (void)state;
+    bh_relay_share(rig->relay, &range, 1);
+    assert_int_equal(rig_attach(rig), BH_OK);
+    guest_offer(&rig->guest, buffers, 3, 0);
+    rig_kick(rig);
+    assert_true(rig_take(rig, 0, &chain));
+    assert_ptr_equal(chain.spans[0].base, guest_at(&rig->guest, GUEST_DATA + 0xf0));
+    for (uint32_t i = 1; i < 3; i++) {
+        assert_true(chain.spans[i].base >= rig->arena);
+        assert_true(chain.spans[i].base < rig->arena + rig->device.arena_size);
+    }
     rig_free(rig);
 }
 
@@ -350,9 +424,12 @@ int main(void)
         cmocka_unit_test(lies_packed),
         cmocka_unit_test(the_same_twice),
         cmocka_unit_test(only_what_was_written),
+        cmocka_unit_test(data_both_ways),
+        cmocka_unit_test(a_lie_in_the_last_words),
         cmocka_unit_test(a_status_that_is_not_written),
         cmocka_unit_test(scribbling),
         cmocka_unit_test(half_shared),
+        cmocka_unit_test(shared_up_to_an_end),
         cmocka_unit_test(shares_take_effect_at_attach),
         cmocka_unit_test(a_guest_that_breaks_its_ring),
         cmocka_unit_test(calls_for_nothing),

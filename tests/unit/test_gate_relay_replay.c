@@ -95,6 +95,7 @@ static void first_delayed_hundred_done(uint64_t guest, uint64_t back, bool share
     rig_free(rig);
 }
 
+/* [BH-ISO-8] */
 static void the_first_of_many_is_repeated(void **state)
 {
     (void)state;
@@ -104,7 +105,7 @@ static void the_first_of_many_is_repeated(void **state)
     first_delayed_hundred_done(BH_F_RING_PACKED, BH_F_EVENT_IDX, true, false);
 }
 
-/* A back end that dies again and again, with many in flight: each request comes once, oldest first. */
+/* [BH-ISO-8] A back end that dies again and again, with many in flight: each request comes once, oldest first. */
 static void many_deaths(void **state)
 {
     struct relay_rig *rig = rig_of(0, BH_F_INDIRECT_DESC, false);
@@ -133,7 +134,7 @@ static void many_deaths(void **state)
     rig_free(rig);
 }
 
-/* What a back end that lied says to be done is not believed: it is done again. */
+/* [BH-ISO-5] What a back end that lied says to be done is not believed: it is done again. */
 static void a_liar_is_not_listened_to(void **state)
 {
     struct relay_rig *rig = rig_of(0, 0, false);
@@ -200,7 +201,7 @@ static void requests_wait_for_a_back_end(void **state)
     rig_free(rig);
 }
 
-/* A type that must not be done twice is refused, with its data cleared; the others are repeated. */
+/* [BH-ISO-9] A type that must not be done twice is refused, with its data cleared; the others are repeated. */
 static void what_must_not_be_repeated_is_refused(void **state)
 {
     struct relay_rig *rig = rig_of(0, 0, false);
@@ -228,7 +229,7 @@ static void what_must_not_be_repeated_is_refused(void **state)
     rig_free(rig);
 }
 
-/* No back end any more: what is in flight, and what comes, has an error. */
+/* [BH-ISO-8] No back end any more: what is in flight, and what comes, has an error. */
 static void refusing(void **state)
 {
     struct relay_rig *rig = rig_of(BH_F_RING_PACKED, 0, false);
@@ -379,7 +380,7 @@ static void a_ring_that_does_not_start(void **state)
     rig_free(rig);
 }
 
-/* Since when the back end owes: from what it got while it owed nothing, or its last completion. */
+/* [BH-ISO-7] Since when the back end owes: from what it got while it owed nothing, or its last completion. */
 static void what_is_owed(void **state)
 {
     struct relay_rig *rig = rig_of(0, 0, false);

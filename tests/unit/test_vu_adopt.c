@@ -225,6 +225,36 @@ static void test_memory_is_admitted_again(void **state)
     assert_int_equal(owner->saved.connected, 0);
 }
 
+static void test_rings_elsewhere_start_again(void **state)
+{
+    struct owner *owner = calloc(1, sizeof(*owner));
+    struct vu *vu;
+
+    (void)state;
+    assert_non_null(owner);
+    adopt_open_serving(owner);
+    vu = &owner->now->vu;
+    for (unsigned i = 0; i < ADOPT_WORK; i++) {
+        assert_true(adopt_speak(vu, i));
+        adopt_settle(vu);
+        adopt_hear(vu, i);
+    }
+    assert_int_equal(owner->now->started, 1);
+    (void)vu_called(vu, 0);
+    vu_kick(vu, 0);
+    vu = adopt_succeed(owner, true);
+    assert_int_equal(owner->now->started, 1);
+    assert_int_equal(owner->now->plan.descriptor, GUEST_DESCRIPTOR);
+    assert_int_equal(owner->now->plan.size, vu->guest.size);
+    assert_int_equal(vu->echo.queues[0].state, BH_QUEUE_STOPPED);
+    /* The kick is there for whoever serves the ring, and the driver looks once. */
+    assert_int_equal(eventfd_read(owner->now->plan.kick, &(eventfd_t){0}), 0);
+    assert_true(vu_called(vu, 0));
+    assert_int_equal(vu_ask_base(vu, 0), 5);
+    adopt_close(owner);
+    free(owner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +266,7 @@ int main(void)
         ADOPT_BOTH(test_connected_0_begins_anew),
         ADOPT_BOTH(test_broken_device),
         ADOPT_BOTH(test_memory_is_admitted_again),
+        cmocka_unit_test(test_rings_elsewhere_start_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

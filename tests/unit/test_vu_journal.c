@@ -196,6 +196,28 @@ static void test_next_front_end_begins_anew(void **state)
     }
 }
 
+/* A driver that broke its ring with a request in flight, and begins anew: that request was its
+ * predecessor's. */
+static void test_next_driver_begins_anew(void **state)
+{
+    struct lent *lent = *state;
+    struct vu *vu = &lent->vu;
+
+    live(vu);
+    vu->echo.hold = true;
+    vu_offer(vu, 1);
+    vu_kick(vu, 0);
+    guest_offer_one(&vu->guest, GUEST_HOLE, 16, W, 2);
+    vu_kick(vu, 0);
+    assert_int_equal(vu->notices[BH_VU_EVENT_FAULT], 1);
+    assert_int_equal(echo_release(&vu->echo, 1), 1);
+    bh_device_flush(&vu->echo.device);
+    (void)vu_ask_base(vu, 0);
+    assert_int_equal(version(lent, 0), 1);
+    vu_tell_u64(vu, BH_VU_SET_FEATURES, vu_features(vu) | BH_VU_F_PROTOCOL_FEATURES);
+    assert_int_equal(version(lent, 0), 0);
+}
+
 /* Firmware uses split rings, and the system after it packed ones, or the other way round: no journal
  * is found in the middle of another. */
 static void test_formats_take_turns(void **state)
@@ -245,6 +267,7 @@ int main(void)
         BOTH(test_journal_is_used),
         BOTH(test_successor_resumes),
         BOTH(test_next_front_end_begins_anew),
+        BOTH(test_next_driver_begins_anew),
         BOTH(test_formats_take_turns),
         BOTH(test_journal_is_not_exchanged),
     };

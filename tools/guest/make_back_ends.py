@@ -4,10 +4,11 @@
 
     make_back_ends.py         prints the folder; the programs are in its bin/
 
-What it is: virtiofsd, vhost-device-vsock, QEMU's storage daemon and its GPU back end with the
-libraries they ask for, unpacked side by side in the cache and started through their own dynamic
-loader, as make_qemu.py does with QEMU.
-What it is not: for the host.  Only what the gate's tests use is there.
+What it is: virtiofsd, vhost-device-vsock and QEMU's storage daemon with the libraries they ask for,
+unpacked side by side in the cache and started through their own dynamic loader, as make_qemu.py
+does with QEMU.
+What it is not: all that there is.  Of QEMU's own examples of back ends Debian packages one,
+vhost-user-gpu, which asks for messages that the gate does not let through.
 """
 import pathlib
 import tempfile
@@ -19,7 +20,6 @@ import packages
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS = [
     ("qemu-utils", "/usr/bin/qemu-storage-daemon"),
-    ("qemu-system-gui", "/usr/lib/qemu/vhost-user-gpu"),
     ("vhost-device-vsock", "/usr/bin/vhost-device-vsock"),
     ("virtiofsd", "/usr/libexec/virtiofsd"),
 ]
