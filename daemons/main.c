@@ -2,7 +2,8 @@
 /*
  * The life of a daemon, the same for every device:
  *   options -> inherited descriptors closed -> filter mapped -> resources open -> socket
- *   -> device and port made -> sandbox closed -> (--standby) resource taken -> READY=1 -> serve -> (SIGTERM, SIGINT) drain, bounded -> exit 0
+ *   -> device and port made -> sandbox closed -> (--standby) resource taken -> READY=1 -> serve
+ *   -> (SIGTERM, SIGINT) drain, bounded -> exit 0
  * It does not go to the background, and prints nothing but its log. SIGHUP: the device looks at its
  * resource again. SIGWINCH: at the size of its terminal. SIGUSR1: at what its filter says now.
  */

@@ -241,6 +241,10 @@ void bh_supervised_backend_over(struct bh_supervised *guest, struct bh_backend *
                                 uint32_t generation, uint32_t reason, const char *text);
 void bh_supervised_backend_greeted(struct bh_supervised *guest, struct bh_backend *backend,
                                    uint32_t generation);
+/* The gate refuses what the guest asks for; `text` says why. Its answer to being told that there will be
+ * no other is no news. */
+void bh_supervised_gave_up(struct bh_supervised *guest, struct bh_backend *backend,
+                           const char *text);
 void bh_supervised_violated(struct bh_supervised *guest, const struct bh_backend *backend,
                             const char *text);
 

@@ -67,12 +67,14 @@ static void gate_guest(void *context, uint32_t device, const char *text)
 static void gate_event(void *context, const struct bh_gate_message *event)
 {
     struct bh_supervised *guest = context;
-    const struct bh_backend *backend = backend_of(guest, event->device);
+    struct bh_backend *backend = backend_of(guest, event->device);
     bh_supervised_audit_gate(guest, backend, event->reason, event->text, event->number);
     if (event->reason == BH_GATE_REPLACED) {
         bh_output_say(&guest->supervisor->output, "%s: another back end of %s took over (%ju us)",
                       guest->guest->name.text, backend->device->name.text,
                       (uintmax_t)event->number);
+    } else if (event->reason == BH_GATE_GAVE_UP) {
+        bh_supervised_gave_up(guest, backend, event->text);
     } else if (event->reason == BH_GATE_FRONT_REFUSED) {
         bh_output_say(&guest->supervisor->output, "warning: %s: its engine's end of %s: %s: %s",
                       guest->guest->name.text, backend->device->name.text,

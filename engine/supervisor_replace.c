@@ -11,7 +11,8 @@
  *   serving   the gate has an instance.
  *             the gate says that it is over -> wanted (the process is killed)
  *             its gate is over -> wanted
- *             more often a minute than the definition allows -> given up
+ *             more often a minute than the definition allows, or the gate cannot give a successor what
+ *             was in flight -> given up
  *   given up  the gate was told that there will be no other. What follows is the definition's
  *             business (on-failure). With `reset-guest` -> wanted
  * Before the first instance was greeted, one that ends by itself with an error is the guest's failure:
@@ -117,6 +118,17 @@ static void give_up(struct bh_supervised *guest, struct bh_backend *backend, con
         (void)bh_gate_parent_no_more(guest->gate.parent, gate_device(guest, backend));
     }
     consequence(guest, backend, follows, BH_RUN_BACKEND, advice_replace, what);
+}
+
+void bh_supervised_gave_up(struct bh_supervised *guest, struct bh_backend *backend,
+                           const char *text)
+{
+    if (bh_supervised_is_kept(guest) && !backend->given_up) {
+        give_up(guest, backend, text);
+        if (backend->wanted && backend->serving != NULL) {
+            bh_instance_kill(backend->serving);
+        }
+    }
 }
 
 /* Whether there may be another one, and when. */

@@ -350,6 +350,9 @@ static bool adoptable(const struct bh_gated *gated)
         return false;
     }
     for (uint32_t i = 0; i < saved->region_count; i++) {
+        if (saved->slots[i] == BH_VU_KEEP_NONE) {
+            continue; /* none of this device's business, and never mapped */
+        }
         if (saved->slots[i] >= BH_VU_KEEP_SLOTS || gated->kept[saved->slots[i]] < 0) {
             return false;
         }

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -288,9 +289,12 @@ static int channel_event_create(void *context, int32_t *fd)
 static int channel_event_signal(void *context, int32_t fd)
 {
     const uint64_t one = 1;
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
     (void)context;
-    /* EAGAIN: the counter is full; the other side will wake up all the same. */
-    if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+    /* The other side shares the description: it could have filled the counter and made a write wait.
+     * Where there is no room, it wakes up all the same. */
+    if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0 &&
+        write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
         return bh_error_from_errno(errno);
     }
     return BH_OK;
@@ -299,8 +303,10 @@ static int channel_event_signal(void *context, int32_t fd)
 static int channel_event_consume(void *context, int32_t fd, bool *signalled)
 {
     uint64_t count = 0;
+    struct iovec part = {.iov_base = &count, .iov_len = sizeof(count)};
     (void)context;
-    ssize_t length = read(fd, &count, sizeof(count));
+    /* Not a plain read: the other side could make that wait, too. */
+    ssize_t length = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
     if (length < 0 && errno != EAGAIN) {
         return bh_error_from_errno(errno);
     }

@@ -24,6 +24,7 @@
  * process busy for ever, and no front end asks for it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -47,9 +48,12 @@ void bh_vu_ring_init(struct bh_vu_backend *backend, uint16_t index)
 void bh_vu_ring_signal(int fd)
 {
     const uint64_t one = 1;
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
 
-    /* A full counter has been signalled already; a descriptor that takes nothing wants nothing. */
-    if (fd >= 0 && write(fd, &one, sizeof(one)) != (ssize_t)sizeof(one)) {
+    /* The front end shares the description: it could have filled the counter and made a write wait.
+     * A full counter has been signalled already; a descriptor that takes nothing wants nothing. */
+    if (fd >= 0 && poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0 &&
+        write(fd, &one, sizeof(one)) != (ssize_t)sizeof(one)) {
         return;
     }
 }

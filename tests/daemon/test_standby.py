@@ -95,8 +95,8 @@ class Standby(daemon.Case):
         self.make_image()
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            process = subprocess.Popen([daemon.BLK, '--blk-file', self.image, '--standby', '--fd', str(theirs.fileno())],
-                                       pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            command = [daemon.BLK, '--blk-file', self.image, '--standby', '--fd', str(theirs.fileno())]
+            process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             self.addCleanup(process.wait)
             theirs.close()

@@ -55,7 +55,7 @@ class BackEnds(engine.Case):
         self.assertEqual(run.device('root')['gate']['restarts'], 1)
         self.assertEqual(run.stop(), engine.OK, run.text())
 
-    def too_often(self, keys, run_ends=False):
+    def too_often(self, keys):
         """The disk of b is killed once more than it may be."""
         self.define(root=', limits: { restarts: 2 }, ' + keys)
         run = self.start_running()
@@ -93,7 +93,8 @@ class BackEnds(engine.Case):
         """The guest begins anew, with another back end; what its own resets mean is as it was."""
         run = self.too_often('on-failure: reset-guest')
         self.wait_until(lambda: run.device('root', 'b')['state'] == 'running', 'another one', run)
-        self.wait_until(lambda: run.lines('b/uart') == ['may be reset', 'was reset', 'may not be reset'], 'a reset', run)
+        self.wait_until(lambda: run.lines('b/uart') == ['may be reset', 'was reset', 'may not be reset'],
+                        'a reset', run)
         self.assertEqual(run.stop(), engine.OK, run.text())
 
     def test_cannot_start(self):
@@ -205,7 +206,8 @@ class Numbers(engine.Case):
         run = self.start_running()
         pid = run.device('root')['pid']
         os.kill(pid, signal.SIGKILL)
-        self.wait_until(lambda: any(entry['reason'] == 'back-end-died' for entry in run.audit('device')), 'its end', run)
+        self.wait_until(lambda: any(entry['reason'] == 'back-end-died' for entry in run.audit('device')),
+                        'its end', run)
         for more in ([], ['--state', self.state]):
             done = subprocess.run([engine.BULKHEAD, 'events', *more], env=self.environment, capture_output=True,
                                   text=True, timeout=engine.PATIENCE, check=True)

@@ -36,7 +36,12 @@ SIZE = 48 * rig.MIB
 AREA = 16 * rig.MIB  # of stamp.c; fio has the next one
 DEPTH, MOST = 32, 16
 DEADLINE_MS = 500
+PATIENCE = 8  # seconds that a guest stands still at most, on a busy host; the usual deadline is longer
 HELD = 0.06  # of the requests, with --slow
+# What the audit log may hold.
+USUAL = {"none", "front-end-gone", "replaced"}
+EXPECTED = {("back-end", "kill"): USUAL | {"back-end-died"}, ("back-end", "stop"): USUAL | {"back-end-hung"},
+            ("gate", "kill"): USUAL | {"adopted"}, ("gate", "stop"): USUAL | {"adopted"}}
 FIO = ("--output-format=normal --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c --verify_fatal=1 "
        "--verify_state_save=0 --do_verify=1 --randrepeat=0 --rw=randwrite --bsrange=4k-64k --name=fio "
        f"--offset={AREA} --size=2M")
@@ -108,7 +113,7 @@ class Torture:
 
     def end_one(self, guest, gate):
         """Ends a victim at a random moment, and waits until fsync answers again."""
-        self.go_on(1)
+        self.go_on(guest, 1)
         # Who dies at once again and again is started ever later; most of them live longer than that.
         time.sleep(self.dice.choice((0, 0.25, 0.25, 0.25)) + self.dice.uniform(0, 0.06))
         gate.alive()
@@ -129,12 +134,28 @@ class Torture:
     def begin(self, guest, area):
         self.acks.last = (0, 0)
         guest.must(f"load {area.arguments()} {DEPTH} {MOST} {FIO}")
-        self.go_on(10)
+        self.go_on(guest, 10)
 
-    def go_on(self, records):
+    def look(self, guest):
+        """Notes in the log how the gate stands."""
+        for gate in guest.gates.values():
+            guest.note(f"processes {gate.processes()}, events {gate.events()[-3:]}")
+            if self.options.mode != "none":
+                guest.note(f"metrics {gate.metrics()}")
+
+    def go_on(self, guest, records):
         """Waits until fsync has acknowledged so many more."""
         before = self.acks.count
-        rig.wait_until(lambda: self.acks.count >= before + records or self.acks.wrong, "the guest goes on", 60)
+
+        def went_on():
+            return self.acks.count >= before + records or self.acks.wrong
+
+        try:
+            rig.wait_until(went_on, "the guest goes on", PATIENCE)
+        except rig.Failure:
+            self.look(guest)
+            rig.wait_until(went_on, "the guest goes on", 10 * PATIENCE)
+            raise
         if self.acks.wrong:
             raise rig.Failure(self.acks.wrong[0])
 
@@ -144,8 +165,11 @@ class Torture:
         found = re.search(r"BULKHEAD stamp writes (\d+) reads (\d+) early (\d+) worst-us (\d+)", "\n".join(lines))
         if not found:
             raise rig.Failure("the writer did not end as it should")
+        worst = int(found[4]) / 1000
         self.notes.append(f"{found[1]} writes, {found[2]} reads compared, {found[3]} overtook an older one, the worst "
-                          f"took {int(found[4]) / 1000:.1f} ms")
+                          f"took {worst:.1f} ms")
+        if worst > 1000 * PATIENCE:
+            raise rig.Failure(f"a request took {worst:.0f} ms: it was forgotten for a while")
 
     def run(self):
         options = self.options
@@ -169,7 +193,7 @@ class Torture:
         self.begin(guest, first)
         while self.ended < ends:
             self.end_one(guest, gate)
-        self.go_on(10)
+        self.go_on(guest, 10)
         self.stop(guest)
         guest.must(f"stamp check $DISK {first.arguments()} {MOST}")
         self.judge(first, self.acks.last)
@@ -178,7 +202,7 @@ class Torture:
         self.begin(guest, second)
         while self.ended < self.options.count:
             self.end_one(guest, gate)
-        self.go_on(10)
+        self.go_on(guest, 10)
         told = self.acks.last
         guest.reset()
         guest.must(f"stamp check $DISK {second.arguments()} {MOST}")
@@ -194,6 +218,9 @@ class Torture:
     def tell(self, gate):
         if self.options.mode == "none":
             return
+        reasons = {event["reason"] for event in gate.events()} - EXPECTED[self.options.victim, self.options.signal]
+        if reasons:
+            raise rig.Failure(f"the gate says {', '.join(sorted(reasons))}")
         stalls = [event["number"] / 1000 for event in gate.events() if event.get("reason") == "replaced"]
         if stalls:
             self.notes.append(f"{len(stalls)} replacements, stall: median {statistics.median(stalls):.1f} ms, worst "

@@ -343,8 +343,7 @@ static bool block_kick(struct back *back, struct chain *chains, uint32_t count)
     const uint64_t full = UINT64_MAX - 1u;
     const int kick = chains[0].ring->kick;
     uint64_t old;
-    (void)count;
-    if (!due(back)) {
+    if (!due(back) || count < 2u) {
         return false;
     }
     did(back);
@@ -357,6 +356,12 @@ static bool block_kick(struct back *back, struct chain *chains, uint32_t count)
     }
     (void)fcntl(kick, F_SETFL, 0);
     chains[0].ring->running = false; /* nobody reads it */
+    /* What is done makes room for more, which is signalled. */
+    for (uint32_t i = 1; i < count; i++) {
+        blk_serve(back, &chains[i]);
+        ring_used(back, chains[i].ring, chains[i].id, chains[i].count, chains[i].written);
+    }
+    ring_show(back, chains[0].ring);
     return true;
 }
 

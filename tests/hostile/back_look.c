@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -23,6 +25,7 @@
 #define AT     50u /* requests that are served first */
 #define EVERY  50u /* requests between two looks */
 #define NOBODY 65534u
+#define DUCK   "duck"
 
 /* ---- searching ---- */
 
@@ -158,18 +161,19 @@ static bool sealed(struct back *back, struct chain *chains, uint32_t count)
 
 static void try_reading(struct back *back, int pid, const char *name)
 {
+    const char *got = strcmp(name, DUCK) == 0 ? DUCK : "got";
     char path[64];
     uint8_t bytes[4096];
     char line[256];
     (void)snprintf(path, sizeof(path), "/proc/%d/maps", pid);
     FILE *maps = fopen(path, "re");
     if (maps != NULL) {
-        say(back, "got maps of %s", name);
+        say(back, "%s maps of %s", got, name);
         while (fgets(line, sizeof(line), maps) != NULL) {
             struct iovec local = {bytes, sizeof(bytes)};
             struct iovec remote = {(void *)strtoul(line, NULL, 16), sizeof(bytes)};
             if (process_vm_readv(pid, &local, 1, &remote, 1, 0) > 0) {
-                say(back, "got memory of %s", name);
+                say(back, "%s memory of %s", got, name);
                 break;
             }
         }
@@ -177,16 +181,16 @@ static void try_reading(struct back *back, int pid, const char *name)
     }
     (void)snprintf(path, sizeof(path), "/proc/%d/mem", pid);
     if (open(path, O_RDWR | O_CLOEXEC) >= 0) {
-        say(back, "got mem of %s", name);
+        say(back, "%s mem of %s", got, name);
     }
     (void)snprintf(path, sizeof(path), "/proc/%d/fd/3", pid);
     if (open(path, O_RDWR | O_CLOEXEC) >= 0) {
-        say(back, "got a descriptor of %s", name);
+        say(back, "%s descriptor of %s", got, name);
     }
     if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0) {
         (void)waitpid(pid, NULL, __WALL);
         (void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
-        say(back, "got control of %s", name);
+        say(back, "%s control of %s", got, name);
     }
 }
 
@@ -233,16 +237,37 @@ static bool is_meant(const struct back *back, int pid, char *name, size_t size)
     return false;
 }
 
-/* As whoever a back end is made to be: nobody, without capabilities. */
+/* Whoever a back end is made to be: nobody, without capabilities. */
+static void become_nobody(void)
+{
+    if (getuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+                          setresuid(NOBODY, NOBODY, NOBODY) != 0)) {
+        _exit(3);
+    }
+}
+
+/* A process of the same user that does nothing for its safety: what can be had of it shows that this
+ * attack works. */
+static pid_t start_duck(void)
+{
+    pid_t duck = fork();
+    if (duck == 0) {
+        become_nobody();
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        (void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+        (void)prctl(PR_SET_NAME, DUCK, 0, 0, 0);
+        (void)sleep(60);
+        _exit(0);
+    }
+    return duck;
+}
+
 static void pry_as_nobody(struct back *back)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
     char name[64];
-    if (getuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
-                          setresuid(NOBODY, NOBODY, NOBODY) != 0)) {
-        _exit(3);
-    }
+    become_nobody();
     while (proc != NULL && (entry = readdir(proc)) != NULL) {
         int pid = (int)strtol(entry->d_name, NULL, 10);
         if (pid > 1 && pid != getpid() && pid != getppid() &&
@@ -264,12 +289,16 @@ static bool pry(struct back *back, struct chain *chains, uint32_t count)
         return false;
     }
     did(back);
+    pid_t duck = start_duck();
     pid_t child = fork();
     if (child == 0) {
+        (void)usleep(100000); /* until the duck sits */
         pry_as_nobody(back);
         _exit(0);
     }
     (void)waitpid(child, NULL, 0);
+    (void)kill(duck, SIGKILL);
+    (void)waitpid(duck, NULL, 0);
     return false;
 }
 

@@ -165,6 +165,12 @@ class Neighbour:
                                                                  self.gate.log()))
         return int(line)
 
+    def abandon(self):
+        """Nothing stays behind, whatever became of the tests."""
+        self.guest.kill()
+        self.guest.wait()
+        self.gate.stop()
+
     def stop(self):
         self.guest.stdin.close()
         said = self.guest.stdout.read().decode()
@@ -183,7 +189,7 @@ class Cases(unittest.TestCase):
     def setUpClass(cls):
         if Cases.neighbour is None:
             Cases.neighbour = Neighbour()
-            atexit.register(Cases.neighbour.guest.kill)
+            atexit.register(Cases.neighbour.abandon)
 
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory(prefix='hostile-')
@@ -206,6 +212,8 @@ class Cases(unittest.TestCase):
                 status = self.gate.stop()
                 log = self.gate.log()
                 self.assertEqual(status, 0, log)
+                # No other gate had to take over.
+                self.assertNotIn('adopted', self.gate.reasons(), log)
                 for word in ('Sanitizer', 'runtime error'):
                     self.assertNotIn(word, log)
         finally:

@@ -132,6 +132,9 @@ class Attack(hostile.Cases):
         if name != 'honest':
             self.assertTrue(self.told('did'), self.everything('there was no attack'))
         self.check_audit(reasons)
+        if name == 'pry':
+            self.assertLessEqual({'memory', 'control'}, self.told('duck'), self.everything('the attack itself fails'))
+            self.assertTrue([line for line in self.report() if line.startswith('looks at bulkhead-gate')], self.everything())
         # In shadow the data of the window is the back end's to see: it lies between the buffers, too.
         self.check_loot({'data', 'writable'} if mode == 'shadow' else frozenset())
 

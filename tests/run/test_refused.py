@@ -163,7 +163,7 @@ class Hosts(rig.Rig):
                      before=["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"])
 
     def test_too_few_descriptors(self):
-        self.refused(self.usual(), "limit", before=["prlimit", "--nofile=16:16"])
+        self.refused(self.usual(), "limit", before=["prlimit", "--nofile=17:17"])
 
 
 if __name__ == "__main__":

@@ -12,14 +12,9 @@
 
 struct gate_parent_rig rig;
 
-__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
-{
-    va_list arguments;
-    size_t length = strlen(rig.log);
-    va_start(arguments, format);
-    (void)vsnprintf(rig.log + length, sizeof(rig.log) - length, format, arguments);
-    va_end(arguments);
-}
+/* One more word in the log of what the owner was told. */
+#define NOTE(...)                                                                                  \
+    (void)snprintf(rig.log + strlen(rig.log), sizeof(rig.log) - strlen(rig.log), __VA_ARGS__)
 
 static void on_want(void *context, uint32_t device, uint32_t generation, uint32_t reason,
                     const char *text)
@@ -27,53 +22,53 @@ static void on_want(void *context, uint32_t device, uint32_t generation, uint32_
     (void)context;
     rig.wants++;
     (void)snprintf(rig.text, sizeof(rig.text), "%s", text);
-    note("want(%u,%u,%s) ", device, generation, bh_gate_reason_name(reason));
+    NOTE("want(%u,%u,%s) ", device, generation, bh_gate_reason_name(reason));
 }
 
 static void on_greeted(void *context, uint32_t device, uint32_t generation)
 {
     (void)context;
-    note("greeted(%u,%u) ", device, generation);
+    NOTE("greeted(%u,%u) ", device, generation);
 }
 
 static void on_up(void *context, uint32_t device)
 {
     (void)context;
-    note("up(%u) ", device);
+    NOTE("up(%u) ", device);
 }
 
 static void on_guest(void *context, uint32_t device, const char *text)
 {
     (void)context;
     rig.violations++;
-    note("guest(%u,%s) ", device, text);
+    NOTE("guest(%u,%s) ", device, text);
 }
 
 static void on_event(void *context, const struct bh_gate_message *event)
 {
     (void)context;
     if (rig.events++ < 4u) {
-        note("event(%u,%s,%s) ", event->device, bh_gate_reason_name(event->reason), event->text);
+        NOTE("event(%u,%s,%s) ", event->device, bh_gate_reason_name(event->reason), event->text);
     }
 }
 
 static void on_ready(void *context)
 {
     (void)context;
-    note("ready ");
+    NOTE("ready ");
 }
 
 static void on_front_gone(void *context, uint32_t device)
 {
     (void)context;
-    note("front-gone(%u) ", device);
+    NOTE("front-gone(%u) ", device);
 }
 
 static void on_failed(void *context, const char *why)
 {
     (void)context;
     (void)snprintf(rig.why, sizeof(rig.why), "%s", why);
-    note("failed ");
+    NOTE("failed ");
 }
 
 const struct bh_gate_parent_ops rig_ops = {
