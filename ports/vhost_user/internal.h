@@ -48,9 +48,10 @@ struct bh_vu_outgoing {
  * BH_PROTOCOL: it can never become a message (`reason`). Never blocks. */
 int bh_vu_wire_receive(int socket, struct bh_vu_incoming *message, const char **reason);
 /* The same, but a message that is there whole stays in the socket until it is taken off: whoever dies
- * over it leaves it to be read again. */
+ * over it leaves it to be read again. Only then is it known how many descriptors really were its own:
+ * BH_PROTOCOL, if not those that were seen; BH_GONE. */
 int bh_vu_wire_peek(int socket, struct bh_vu_incoming *message, const char **reason);
-void bh_vu_wire_take_off(int socket, struct bh_vu_incoming *message);
+int bh_vu_wire_take_off(int socket, struct bh_vu_incoming *message, const char **reason);
 /* Sends a whole message or fails: BH_AGAIN (the peer does not read), BH_GONE. Never blocks. */
 int bh_vu_wire_send(int socket, const struct bh_vu_header *header, const void *payload, int fd);
 /* Closes what nobody took and begins a new message. */

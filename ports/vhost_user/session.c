@@ -206,8 +206,9 @@ static bool handle(struct bh_vu_backend *backend)
     }
     session->again = false;
     bh_vu_keep_commit(backend);
-    bh_vu_wire_take_off(session->socket.fd, &session->message);
-    result = answer(backend, rule, result, &reply);
+    int taken = bh_vu_wire_take_off(session->socket.fd, &session->message, &session->detail);
+
+    result = taken != BH_OK ? taken : answer(backend, rule, result, &reply);
     bh_vu_close(&reply.fd);
     if (result == BH_GONE) {
         bh_vu_session_end(backend, BH_VU_EVENT_DISCONNECTED, NULL);

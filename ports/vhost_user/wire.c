@@ -174,6 +174,25 @@ static int look_ahead(int socket, struct bh_vu_incoming *message, void *to, size
     return got;
 }
 
+/* Whether a message as it was sent can have descriptors of its own. Where it has none, Linux goes on to
+ * the next one in the socket when it peeks, and hands out that one's. */
+static bool has_none(const struct bh_vu_incoming *message)
+{
+    switch (message->header.request) {
+    case BH_VU_SET_MEM_TABLE:
+    case BH_VU_ADD_MEM_REG:
+    case BH_VU_SET_BACKEND_REQ_FD:
+    case BH_VU_SET_INFLIGHT_FD:
+        return false;
+    case BH_VU_SET_VRING_KICK:
+    case BH_VU_SET_VRING_CALL:
+    case BH_VU_SET_VRING_ERR:
+        return (message->payload.u64 & BH_VU_VRING_NO_FD) != 0u;
+    default:
+        return true;
+    }
+}
+
 int bh_vu_wire_peek(int socket, struct bh_vu_incoming *message, const char **reason)
 {
     uint8_t bytes[sizeof(message->header) + sizeof(message->payload)];
@@ -207,24 +226,39 @@ int bh_vu_wire_peek(int socket, struct bh_vu_incoming *message, const char **rea
     }
     message->header = header;
     memcpy(&message->payload, bytes + head, header.size);
+    while (message->fd_count != 0u && has_none(message)) {
+        message->fd_count--;
+        bh_vu_close(&message->fds[message->fd_count]);
+    }
     message->peeked = message->have;
     return BH_OK;
 }
 
-void bh_vu_wire_take_off(int socket, struct bh_vu_incoming *message)
+int bh_vu_wire_take_off(int socket, struct bh_vu_incoming *message, const char **reason)
 {
     uint8_t bytes[sizeof(message->header) + sizeof(message->payload)] = {0};
+    struct bh_vu_incoming again = {.fd_count = 0};
+    int result = BH_OK;
 
-    while (message->peeked != 0u) {
-        struct iovec part = {.iov_base = bytes, .iov_len = message->peeked};
-        struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
-        ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT);
-
-        if (got <= 0) {
-            return; /* the peer is gone, and the next look tells */
-        }
-        message->peeked -= (uint32_t)got;
+    if (message->peeked == 0u) {
+        return BH_OK;
     }
+    while (result == BH_OK && message->peeked != 0u) {
+        int got = receive_some(socket, &again, bytes, message->peeked, reason);
+
+        if (got > 0) {
+            message->peeked -= (uint32_t)got;
+        } else {
+            result = got == BH_AGAIN ? BH_GONE : got;
+        }
+    }
+    if (result == BH_OK && again.fd_count != message->fd_count) {
+        *reason = "too few or too many descriptors";
+        result = BH_PROTOCOL;
+    }
+    message->peeked = 0;
+    bh_vu_wire_clear(&again);
+    return result;
 }
 
 /* ---- sending ---- */
