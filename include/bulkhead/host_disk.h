@@ -29,7 +29,7 @@ struct bh_disk_setup {
     uint32_t depth;       /* operations in flight, 1..4096 */
     uint32_t patience_ms; /* how long to wait for the lock of a predecessor that is going away;
                              SIGTERM and SIGINT, where they are blocked, end the wait */
-    bool standby; /* not locked yet: bh_disk_claim comes before the first operation */
+    bool standby;         /* not locked yet: bh_disk_claim comes before the first operation */
     /* Operations finished outside of submit and commit: flush the device. */
     void (*finished)(void *context);
     /* bh_disk_stop was called, and nothing is in flight any more. */
