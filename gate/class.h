@@ -48,6 +48,10 @@ struct bh_gate_class {
      * (`config`) or a request of the gate's own in `queue`, whose readable part is `bytes`. False:
      * that was all. Sent before what was in flight. NULL: nothing. */
     bool (*restore)(const uint64_t *state, uint32_t step, struct bh_gate_restore *what);
+    /* Where in the configuration space the byte lies that a driver with these features may set; negative:
+     * there is none. In direct a successor goes on with rings that were in use before and cannot know
+     * what was set: it is told again. NULL: none. */
+    int32_t (*setting)(uint64_t features);
     /* The driver was reset: `state` begins anew. NULL: all zero. */
     void (*reset)(uint64_t *state);
 };

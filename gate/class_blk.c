@@ -84,6 +84,11 @@ static bool restore(const uint64_t *state, uint32_t step, struct bh_gate_restore
     return true;
 }
 
+static int32_t setting(uint64_t features)
+{
+    return (features & BH_BLK_F_CONFIG_WCE) != 0u ? (int32_t)WRITEBACK : -1;
+}
+
 const struct bh_gate_class bh_gate_class_blk = {
     .type = BH_ID_BLK,
     .name = "blk",
@@ -93,4 +98,5 @@ const struct bh_gate_class bh_gate_class_blk = {
     .config_fits = config_fits,
     .config_written = config_written,
     .restore = restore,
+    .setting = setting,
 };

@@ -272,6 +272,19 @@ bool bh_gated_serve_possible(struct bh_gated *gated)
     return gated->relay != NULL || table_of(gated, shares) != 0;
 }
 
+/* What the driver set is told to a back end that serves its rings itself, once they run. */
+static int tell_setting(struct bh_gated *gated, uint64_t features)
+{
+    const int32_t at = gated->class->setting != NULL ? gated->class->setting(features) : -1;
+    if (at < 0 || (uint32_t)at >= gated->record->config_size) {
+        return BH_OK;
+    }
+    const int result =
+        bh_link_config_write(&gated->link, (uint32_t)at, &gated->record->config[at], 1);
+    /* One that does not take it keeps to what it does by itself. */
+    return result == BH_DENIED || result == BH_UNSUPPORTED ? BH_OK : result;
+}
+
 int bh_gated_serve_attach(struct bh_gated *gated)
 {
     struct bh_vu_share shares[BH_LINK_SHARES_MAX];
@@ -282,7 +295,8 @@ int bh_gated_serve_attach(struct bh_gated *gated)
         return result;
     }
     if (gated->direct != NULL) {
-        return bh_direct_attach(gated->direct);
+        result = bh_direct_attach(gated->direct);
+        return result == BH_OK ? tell_setting(gated, features) : result;
     }
     tell_relay(gated, shares, (uint32_t)count - 1u);
     return bh_relay_attach(gated->relay, &gated->link.transport, features);

@@ -275,6 +275,9 @@ class PowerLoss:
         self.notes.append(f"{len(disk.events)} prefixes of {len(disk.writes)} writes ({disk.held} held back) and "
                           f"{disk.flushes} flushes, {len(samples)} of them as images; durable in the end: "
                           f"record {state.promised[0]}, write {state.promised[1]}, file {state.files}")
+        if 2 * disk.flushes > len(disk.writes):
+            # A successor that was not told how the guest set the cache writes through.
+            found.append(f"{disk.flushes} flushes for {len(disk.writes)} writes: the guest did not ask for that")
         if self.told < ENOUGH or state.files == 0:
             found.append("the guest did next to nothing")
         return (state.found + found)[:10]
