@@ -6,7 +6,8 @@
 
 What it is: two boots of the platform, through the commands that a user has: run, status, attach,
 stop.  In the first boot each guest writes a file, in the second it finds it; between, it is shown
-what each device's process has mapped of its guest's memory.  Ends with 0 if all of that held.
+what each device's process has mapped of its guest's memory.  Then a hostile back end tries its luck
+(demo_hostile.py).  Ends with 0 if all of that held.
 What it is not: a test of everything.  See tests/run/.
 """
 import argparse
@@ -22,6 +23,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools" / "guest"))
 sys.dont_write_bytecode = True
+
+sys.path.insert(0, str(ROOT / "tools"))
 
 import make_example  # noqa: E402  (found through the lines above)
 import make_qemu  # noqa: E402
@@ -173,6 +176,15 @@ def second_boot(platform, letter):
         held(f"{guest:8} finds its file: {found}")
 
 
+def attack(program):
+    os.environ["BULKHEAD_BUILD"] = str(pathlib.Path(program).resolve().parent.parent)
+    import demo_hostile  # pylint: disable=import-outside-toplevel  (it looks at the variable above)
+    try:
+        demo_hostile.show(held)
+    except demo_hostile.rig.Failure as failure:
+        raise Failure(str(failure)) from failure
+
+
 def run(program):
     letter = f"a letter of {time.strftime('%H:%M:%S')}"
     os.chdir(ROOT)
@@ -186,6 +198,8 @@ def run(program):
                 visit(platform, letter)
                 say("bulkhead stop: each guest is asked to shut down")
                 platform.stop()
+    say("A hostile back end: a Linux guest with a secret in its memory, and fio on a disk that lies")
+    attack(program)
     say("All of it held.")
 
 

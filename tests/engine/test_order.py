@@ -147,7 +147,8 @@ class Order(engine.Case):
         programs = pathlib.Path(self.folder, 'programs')
         programs.mkdir()
         build = pathlib.Path(self.program).resolve().parent.parent
-        for path in [build / 'cli' / 'bulkhead', *(build / 'daemons').glob('bulkhead-*')]:
+        for path in [build / 'cli' / 'bulkhead', build / 'gate' / 'bulkhead-gate',
+                     *(build / 'daemons').glob('bulkhead-*')]:
             if path.is_file():
                 (programs / path.name).write_bytes(path.read_bytes())
                 (programs / path.name).chmod(0o755)

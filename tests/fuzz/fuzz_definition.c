@@ -82,7 +82,8 @@ static void count_check(void)
  * files */
 
 static char folder[] = "/tmp/bulkhead-fuzz-XXXXXX";
-static unsigned files; /* that lie in it */
+static bool folder_made; /* its name does not tell: an X may be left in it */
+static unsigned files;   /* that lie in it */
 
 static void file_path(char path[64], unsigned number)
 {
@@ -129,8 +130,9 @@ static void files_write(const uint8_t *data, size_t size)
 {
     const uint8_t *end = data + size;
 
-    if (strchr(folder, 'X') != NULL) {
+    if (!folder_made) {
         FUZZ_CHECK(mkdtemp(folder) != NULL);
+        folder_made = true;
         (void)atexit(folder_remove);
     }
     files_remove();
