@@ -180,7 +180,8 @@ static void file_make(struct bh_gate_file *file, const struct bh_gate_setup *set
         file->users = ram_users(setup, false);
         file->shared = ram_users(setup, true);
     } else {
-        file->users = UINT64_C(1) << bh_gate_device_of(parts->layout->guest, region->device);
+        uint32_t device = bh_gate_device_of(parts->layout->guest, region->device);
+        file->users = device < BH_GATE_DEVICES_MAX ? UINT64_C(1) << device : 0u;
         file->shared = region->rings ? 0u : file->users;
     }
 }
@@ -244,9 +245,8 @@ uint64_t bh_gate_restarts(const struct bh_platform *platform, const struct bh_gu
 int bh_gate_program(const char *daemons, char *path, size_t size)
 {
     static const char *const places[] = {"", "/../gate"};
-    int length = 0;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        length = snprintf(path, size, "%s%s/" BH_GATE_PROGRAM, daemons, places[i]);
+        int length = snprintf(path, size, "%s%s/" BH_GATE_PROGRAM, daemons, places[i]);
         if (length < 0 || (size_t)length >= size) {
             return BH_LIMIT;
         }

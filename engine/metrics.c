@@ -25,7 +25,6 @@
 #include "control_folder.h"
 
 #define VISITORS  8u
-#define HEAD_SIZE 192u
 #define READ_SIZE 1024u
 
 struct visitor {
@@ -61,23 +60,21 @@ static void dismiss(struct visitor *visitor)
 /* The text with its head in front of it. NULL: no memory. */
 static char *make_answer(const struct bh_metrics *metrics, size_t *length)
 {
-    char head[HEAD_SIZE];
     char *text = metrics->text(metrics->context);
     if (text == NULL) {
         return NULL;
     }
-    size_t bytes = strlen(text);
-    int used = snprintf(head, sizeof(head),
-                        "HTTP/1.1 200 OK\r\n"
-                        "Content-Type: application/openmetrics-text; version=1.0.0; "
-                        "charset=utf-8\r\n"
-                        "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                        bytes);
-    char *answer = used > 0 && (size_t)used < sizeof(head) ? malloc((size_t)used + bytes) : NULL;
-    if (answer != NULL) {
-        memcpy(answer, head, (size_t)used);
-        memcpy(answer + used, text, bytes);
-        *length = (size_t)used + bytes;
+    char *answer = NULL;
+    int all = asprintf(&answer,
+                       "HTTP/1.1 200 OK\r\n"
+                       "Content-Type: application/openmetrics-text; version=1.0.0; "
+                       "charset=utf-8\r\n"
+                       "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                       strlen(text), text);
+    if (all < 0) {
+        answer = NULL;
+    } else {
+        *length = (size_t)all;
     }
     free(text);
     return answer;

@@ -122,7 +122,7 @@ int bh_control_send(struct bh_control *control, const struct bh_gate_message *me
 static void copy_text(char *to, const char *text)
 {
     size_t length = 0;
-    while (text[length] != '\0' && length < BH_GATE_TEXT_MAX - 1u) {
+    while (length < BH_GATE_TEXT_MAX - 1u && text[length] != '\0') {
         const char byte = text[length];
         to[length] = (char)(byte >= ' ' && byte < 127 ? byte : '?');
         length++;

@@ -67,7 +67,6 @@ static void drop(int fd)
 /* One message. BH_PROTOCOL: it makes no sense. */
 static int handle(const struct bh_gate_message *message, int fd, bool started)
 {
-    int result = BH_PROTOCOL;
     if (message->kind == BH_GATE_PING && fd < 0) {
         __atomic_store_n(&self.ledger.pages->beat, self.ledger.pages->beat + 1u, __ATOMIC_RELAXED);
         bh_threads_ask(&self.threads, message->number);
@@ -78,7 +77,7 @@ static int handle(const struct bh_gate_message *message, int fd, bool started)
         return BH_PROTOCOL;
     }
     if (message->kind == BH_GATE_KEPT && !started) {
-        result = take_kept(message, fd);
+        int result = take_kept(message, fd);
         if (result != BH_OK) {
             drop(fd);
         }

@@ -139,9 +139,12 @@ struct bh_device *bh_relay_device(struct bh_relay *relay)
 
 static void take_config(struct bh_relay *relay, const void *config, uint32_t size)
 {
-    relay->config_size = size < BH_GATE_CONFIG_MAX ? size : BH_GATE_CONFIG_MAX;
-    if (relay->config_size != 0u) {
-        memcpy(relay->config, config, relay->config_size);
+    if (size > BH_GATE_CONFIG_MAX) {
+        size = BH_GATE_CONFIG_MAX;
+    }
+    relay->config_size = size;
+    if (size != 0u) {
+        memcpy(relay->config, config, size);
     }
 }
 
@@ -164,9 +167,12 @@ void bh_relay_config_changed(struct bh_relay *relay, const void *config, uint32_
 void bh_relay_share(struct bh_relay *relay, const struct bh_relay_range *ranges, uint32_t count)
 {
     /* What does not fit is copied. */
-    relay->next_share_count = count < BH_RELAY_SHARES_MAX ? count : BH_RELAY_SHARES_MAX;
-    if (relay->next_share_count != 0u) {
-        memcpy(relay->next_shares, ranges, relay->next_share_count * sizeof(*ranges));
+    if (count > BH_RELAY_SHARES_MAX) {
+        count = BH_RELAY_SHARES_MAX;
+    }
+    relay->next_share_count = count;
+    if (count != 0u) {
+        memcpy(relay->next_shares, ranges, count * sizeof(*ranges));
     }
 }
 
