@@ -49,7 +49,7 @@ ATTACKS = [
     ('rewrite', NOTHING, BOTH, (SPLIT, PACKED)),
     ('scribble', LIED | HUNG, BOTH, (SPLIT, PACKED)),
     # Events.
-    ('call-flood', NOTHING, BOTH, (SPLIT,)),
+    ('call-flood', LIED | OR_NOTHING, BOTH, (SPLIT,)),  # as many a second as the machine can tell
     ('call-closed', HUNG, BOTH, (SPLIT,)),
     ('block-kick', HUNG, BOTH, (SPLIT,)),
     ('block-call', HUNG, BOTH, (SPLIT,)),
