@@ -70,8 +70,10 @@ class Tree:
         tests = json.loads(self.must(['meson', 'introspect', '--tests', self.build]))
         for test in tests:
             suites = {suite.split(':')[-1] for suite in test['suite']}
-            # A program with arguments replays files that are made elsewhere: the others have to notice.
-            if self.suite in suites and len(test['cmd']) == 1 and test['cmd'][0].startswith(self.build + os.sep):
+            # A program with arguments replays files that are made elsewhere, and one that depends on other programs starts
+            # them: the others have to notice.
+            if (self.suite in suites and len(test['cmd']) == 1 and len(test['depends']) < 2
+                    and test['cmd'][0].startswith(self.build + os.sep)):
                 self.add_program(test['name'], test['cmd'][0])
         if not self.programs:
             raise Broken('no program of the suite %s depends on %s' % (self.suite, ' '.join(self.paths)))
