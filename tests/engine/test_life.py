@@ -5,6 +5,7 @@
 import os
 import signal
 import socket
+import time
 
 import engine
 
@@ -224,7 +225,13 @@ class Supervisors(engine.Case):
 class Status(engine.Case):
     def test_status(self):
         run = self.start_running()
-        answer = run.call(request='status')[0]['status']
+        limit = time.monotonic() + engine.PATIENCE
+        while True:  # the guest runs before its gate has greeted every back end
+            answer = run.call(request='status')[0]['status']
+            states = {device['state'] for device in answer['guests'][0]['devices']}
+            if states == {'running'} or time.monotonic() > limit:
+                break
+            time.sleep(0.02)
         self.assertEqual((answer['platform'], answer['pid'], answer['state'], answer['definition']),
                          ('test', run.process.pid, 'running', self.definition))
         guest = answer['guests'][0]
