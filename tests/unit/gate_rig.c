@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -283,11 +284,12 @@ void gate_rig_start(struct gate_rig *rig, const struct gate_rig_options *options
     (void)snprintf(rig->folder, sizeof(rig->folder), "/tmp/bh-gate-XXXXXX");
     assert_non_null(mkdtemp(rig->folder));
     (void)snprintf(rig->socket, sizeof(rig->socket), "%s/front", rig->folder);
-    (void)snprintf(rig->image, sizeof(rig->image), "%s/image", rig->folder);
-    int image = open(rig->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(image >= 0);
-    assert_int_equal(ftruncate(image, (off_t)GATE_RIG_IMAGE), 0);
-    (void)close(image);
+    /* In memory: a successor waits for its predecessor's last write, and a disk that others keep busy
+     * makes that long. */
+    rig->image_fd = memfd_create("image", MFD_CLOEXEC);
+    assert_true(rig->image_fd >= 0);
+    assert_int_equal(ftruncate(rig->image_fd, (off_t)GATE_RIG_IMAGE), 0);
+    (void)snprintf(rig->image, sizeof(rig->image), "/proc/%d/fd/%d", (int)getpid(), rig->image_fd);
     fill_setup(rig);
     assert_int_equal(bh_loop_init(&rig->loop), BH_OK);
     const struct bh_gate_parent_setup setup = {.poller = &rig->loop.poller,
@@ -313,7 +315,7 @@ void gate_rig_finish(struct gate_rig *rig)
     (void)close(rig->listener.fd);
     bh_loop_finish(&rig->loop);
     (void)unlink(rig->socket);
-    (void)unlink(rig->image);
+    (void)close(rig->image_fd);
     (void)rmdir(rig->folder);
 }
 

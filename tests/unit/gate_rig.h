@@ -42,6 +42,7 @@ struct gate_rig {
     char folder[64];
     char socket[100];
     char image[128];
+    int image_fd;
     bool stopping;
     bool wanted; /* a back end, once this one is reaped */
     bool last;   /* there will be no other */
