@@ -282,3 +282,25 @@ void bh_control_folder_release(struct bh_control_folder *folder, const char *nam
     (void)close(folder->folder_fd);
     (void)close(folder->runtime_fd);
 }
+
+int bh_control_folder_metrics(const char *path, int *fd)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length =
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/" BH_CONTROL_METRICS, path);
+    if (length < 0 || (size_t)length >= sizeof(address.sun_path)) {
+        return BH_LIMIT;
+    }
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0) {
+        return bh_control_error(errno);
+    }
+    if (bind(*fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(*fd, SOMAXCONN) != 0) {
+        int result = bh_control_error(errno);
+        (void)close(*fd);
+        *fd = -1;
+        return result;
+    }
+    return BH_OK;
+}

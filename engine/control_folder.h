@@ -42,6 +42,10 @@ int bh_control_folder_take(struct bh_control_folder *folder, const char *name, c
 /* Removes what is in it, the folder, and lets the lock go. */
 void bh_control_folder_release(struct bh_control_folder *folder, const char *name);
 
+/* A socket for numbers (host_metrics.h) in a folder that was taken, listening. BH_LIMIT: no descriptor
+ * left, or the path is too long; BH_DENIED, BH_IO. */
+int bh_control_folder_metrics(const char *path, int *fd);
+
 /* The address of the socket of `name`. BH_LIMIT: too long. */
 int bh_control_address(const char *runtime, const char *name, struct sockaddr_un *address);
 

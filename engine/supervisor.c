@@ -13,6 +13,7 @@
  *   over       everything is closed; the exit code is that of the first failure.
  */
 #include "supervisor.h"
+#include "control_folder.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -291,8 +292,12 @@ static void close_own(struct bh_supervisor *supervisor)
 
 static int open_metrics(struct bh_supervisor *supervisor, const char *folder)
 {
-    int result = bh_metrics_open(&supervisor->metrics, &supervisor->loop.poller, folder,
+    int fd = -1;
+    int result = bh_control_folder_metrics(folder, &fd);
+    if (result == BH_OK) {
+        result = bh_metrics_open(&supervisor->metrics, &supervisor->loop.poller, fd,
                                  bh_supervisor_numbers, supervisor);
+    }
     if (result != BH_OK) {
         bh_diagnostics_add(supervisor->diagnostics, BH_SEVERITY_ERROR, "runtime-folder",
                            supervisor->platform->name.at,

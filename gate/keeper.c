@@ -36,7 +36,7 @@ static struct {
     struct bh_notify notify;
     struct bh_watch listener; /* fd -1: none */
     struct bh_keeper_audit audit;
-    struct bh_keeper_metrics *metrics;
+    struct bh_metrics *metrics;
     struct bh_gate_setup setup;
     struct bh_gate_parent *parent;
     struct bh_backs backs;
@@ -434,6 +434,15 @@ static int make_parent(void)
     return result;
 }
 
+static int open_metrics(void)
+{
+    int fd = -1;
+    int result = bh_keeper_listen(self.options.metrics, &fd);
+    return result == BH_OK
+               ? bh_metrics_open(&self.metrics, &self.loop.poller, fd, metrics_text, NULL)
+               : result;
+}
+
 static int start(int given_fd)
 {
     int result = start_events();
@@ -444,8 +453,7 @@ static int start(int given_fd)
         result = make_parent();
     }
     if (result == BH_OK && self.options.metrics != NULL) {
-        result = bh_keeper_metrics_open(&self.metrics, &self.loop.poller, self.options.metrics,
-                                        metrics_text, NULL);
+        result = open_metrics();
     }
     if (result == BH_OK) {
         result = open_front(given_fd);
@@ -466,7 +474,10 @@ static void finish(void)
 {
     bh_gate_parent_destroy(self.parent);
     bh_backs_finish(&self.backs);
-    bh_keeper_metrics_close(self.metrics);
+    if (self.metrics != NULL) {
+        bh_metrics_close(self.metrics);
+        (void)unlink(self.options.metrics);
+    }
     bh_keeper_audit_close(&self.audit);
     if (self.options.listen != NULL) {
         (void)unlink(self.options.listen);

@@ -11,6 +11,7 @@
 
 #include "bulkhead/gate_parent.h"
 #include "bulkhead/host_log.h"
+#include "bulkhead/host_metrics.h"
 
 /* The program, when it was not started as the inner gate. Returns the exit status. */
 int bh_keeper_main(int argc, char **argv);
@@ -102,11 +103,5 @@ int bh_keeper_audit_open(struct bh_keeper_audit *audit, const char *path);
 void bh_keeper_audit_close(struct bh_keeper_audit *audit);
 void bh_keeper_audit_write(const struct bh_keeper_audit *audit, enum bh_log_level level,
                            uint32_t reason, uint64_t number, const char *text);
-
-/* keeper_metrics.c: answers each connection with the numbers as they are. */
-struct bh_keeper_metrics;
-int bh_keeper_metrics_open(struct bh_keeper_metrics **metrics, struct bh_poller *poller,
-                           const char *path, char *(*text)(void *context), void *context);
-void bh_keeper_metrics_close(struct bh_keeper_metrics *metrics); /* NULL: nothing */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The socket with numbers (metrics.h). It knows the form of an answer, and not what it says.
+ * The socket with numbers (host_metrics.h). It knows the form of an answer, and not what it says.
  *
  * States of a visitor's place:
  *   free       -> answering (somebody connects; the oldest visitor goes if there is no place)
@@ -9,7 +9,7 @@
  *   leaving    what it asked is read and dropped, so that the answer is not lost with the connection.
  *              it closes its end -> free
  */
-#include "metrics.h"
+#include "bulkhead/host_metrics.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -17,12 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "bulkhead/error.h"
-#include "bulkhead/host_error.h"
-#include "control_folder.h"
 
 #define VISITORS  8u
 #define READ_SIZE 1024u
@@ -139,40 +136,16 @@ static void listener_ready(struct bh_watch *watch)
     }
 }
 
-static int listen_at(const char *folder, int *listen_fd)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length =
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s/" BH_CONTROL_METRICS, folder);
-    if (length < 0 || (size_t)length >= sizeof(address.sun_path)) {
-        return BH_LIMIT;
-    }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return bh_error_from_errno(errno);
-    }
-    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(fd, (int)VISITORS) != 0) {
-        int result = bh_error_from_errno(errno);
-        (void)close(fd);
-        return result;
-    }
-    *listen_fd = fd;
-    return BH_OK;
-}
-
-int bh_metrics_open(struct bh_metrics **metrics, struct bh_poller *poller, const char *folder,
+int bh_metrics_open(struct bh_metrics **metrics, struct bh_poller *poller, int listen_fd,
                     char *(*text)(void *context), void *context)
 {
-    int fd = -1;
     *metrics = NULL;
     struct bh_metrics *made = calloc(1, sizeof(*made));
-    int result = made != NULL ? listen_at(folder, &fd) : BH_NO_MEMORY;
-    if (result != BH_OK) {
-        free(made);
-        return result;
+    if (made == NULL) {
+        (void)close(listen_fd);
+        return BH_NO_MEMORY;
     }
-    *made = (struct bh_metrics){.watch = {.fd = fd, .ready = listener_ready},
+    *made = (struct bh_metrics){.watch = {.fd = listen_fd, .ready = listener_ready},
                                 .poller = poller,
                                 .text = text,
                                 .context = context};
@@ -180,9 +153,9 @@ int bh_metrics_open(struct bh_metrics **metrics, struct bh_poller *poller, const
         made->visitors[i].watch.fd = -1;
         made->visitors[i].metrics = made;
     }
-    result = poller->ops->add(poller, &made->watch);
+    int result = poller->ops->add(poller, &made->watch);
     if (result != BH_OK) {
-        (void)close(fd);
+        (void)close(listen_fd);
         free(made);
         return result;
     }
@@ -200,5 +173,5 @@ void bh_metrics_close(struct bh_metrics *metrics)
     }
     metrics->poller->ops->remove(metrics->poller, &metrics->watch);
     (void)close(metrics->watch.fd);
-    free(metrics); /* the name goes with the folder */
+    free(metrics);
 }
